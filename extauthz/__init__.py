@@ -1,0 +1,1 @@
+"""GitLab permissions in front of MLflow."""

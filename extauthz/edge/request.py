@@ -1,0 +1,65 @@
+"""The request Envoy asks about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from google.protobuf.message import DecodeError
+
+from extauthz._pb.external_auth_pb2 import AttributeContext, CheckRequest
+from extauthz.edge.errors import BadRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, as Envoy will forward it if we agree.
+
+    `path` is everything before the first question mark, `query` what follows it (None when there
+    is no question mark, so that the forwarded target is byte for byte the asked one). Header names
+    are lower-case; a repeated header is joined with a comma, as Envoy does.
+    """
+
+    id: str
+    method: str
+    path: str
+    query: str | None
+    headers: Mapping[str, str]
+    client: str
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read a serialised CheckRequest; raises BadRequest."""
+        try:
+            attributes = CheckRequest.FromString(payload).attributes
+        except DecodeError as error:
+            raise BadRequest("The authorization request cannot be decoded.") from error
+        http = attributes.request.http
+        # A TCP listener with our filter sends a request without HTTP attributes.
+        if not http.method or not http.path:
+            raise BadRequest("The authorization request describes no HTTP request.")
+        path, mark, query = http.path.partition("?")
+        return cls(
+            id=http.id,
+            method=http.method,
+            path=path,
+            query=query if mark else None,
+            headers=_headers(http),
+            client=attributes.source.address.socket_address.address,
+        )
+
+    @property
+    def navigates(self) -> bool:
+        """Whether a person's browser asks for a page."""
+        return self.headers.get("sec-fetch-mode") == "navigate" or "text/html" in self.headers.get(
+            "accept", ""
+        )
+
+
+def _headers(http: AttributeContext.HttpRequest) -> dict[str, str]:
+    """Read both encodings: Envoy fills `header_map` and not `headers` under encode_raw_headers."""
+    headers = {name.lower(): value for name, value in http.headers.items()}
+    for header in http.header_map.headers:
+        name = header.key.lower()
+        value = header.value or header.raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers

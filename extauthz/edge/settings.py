@@ -1,0 +1,253 @@
+"""Settings: the environment and `.env`, read once and checked as a whole."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import SplitResult, urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from extauthz.keys import SHORTEST, Purpose, derive_text
+
+
+class SettingsError(Exception):
+    """Settings that are unsafe or contradict each other; one line that says what to set."""
+
+
+def _no_slash(value: object) -> object:
+    return value.rstrip("/") if isinstance(value, str) else value
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return value
+
+
+Url = Annotated[str, BeforeValidator(_no_slash)]
+Topics = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+class Settings(BaseModel):
+    """Everything that can be set. Names are the environment variables in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # The provider: one of the two URLs.
+    gitlab_url: Url = ""
+    gitlab_oauth_client_id: str = ""
+    gitlab_oauth_client_secret: SecretStr = SecretStr("")
+    gitlab_mandatory_topics: Topics = ()
+    sharinghub_url: Url = ""
+    sharinghub_session_cookie: str = "sharinghub-session"
+    sharinghub_auth_default_token: bool = False
+    sharinghub_auth_cache_timeout: Seconds = 60
+    sharinghub_stac_collection: str = "ai-model"
+    instance_id: str = ""
+    visitor_access: Literal["none", "read"] = "none"
+
+    # Where things are.
+    public_url: Url = "http://localhost:5000"
+    mlflow_url: Url = "http://127.0.0.1:5001"
+    trusted_hops: Annotated[int, Field(ge=0, le=8)] = 0
+    allow_insecure_http: bool = False
+
+    # Keys. `grant_key` is derived from `secret_key` unless set.
+    secret_key: SecretStr = SecretStr("")
+    grant_key: SecretStr = SecretStr("")
+    grant_key_previous: SecretStr = SecretStr("")
+
+    # How long an answer of the provider is believed, in seconds.
+    project_cache_timeout: Seconds = 30
+    stale_if_error: Seconds = 600
+
+    # Browser sessions.
+    login_auto_redirect: bool = False
+    permanent_session_lifetime: Seconds = 7200
+
+    # What `extauthz up` starts MLflow with, and what `extauthz migrate` looks for.
+    mlflow_backend_store_uri: str = "sqlite:///data/mlflow.db"
+    mlflow_artifacts_destination: str = "data/mlartifacts"
+    mlflow_workers: Annotated[int, Field(ge=1, le=64)] = 1
+    project_tag: str = "project"
+
+    @classmethod
+    def load(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        env_file: Path | None = None,
+        defaults: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Read the environment over the file over `defaults`; raises SettingsError.
+
+        A secret may also be given as the path of a file in <NAME>_FILE. An empty value is unset.
+        """
+        in_file = _from_file(env_file)
+        unknown = [*_unknown(in_file, cls._names()), *_unknown(environ, cls._names())]
+        if unknown:
+            raise SettingsError(f"{unknown[0]} is not a setting: see .env.example for the names")
+        given = {**(defaults or {}), **in_file, **environ}
+        values = {name: given[name] for name in cls._names() if given.get(name)}
+        for name in cls._secret_names():
+            if path := given.get(f"{name}_FILE"):
+                if name in values:
+                    raise SettingsError(f"Set {name} or {name}_FILE, not both")
+                values[name] = _read(name, Path(path))
+        try:
+            return cls(**{name.lower(): value for name, value in values.items()})
+        except ValidationError as error:
+            raise SettingsError(_one_line(error)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settle_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
+        secret = values.get("secret_key", "")
+        for name in ("secret_key", "grant_key", "grant_key_previous"):
+            if 0 < len(values.get(name, "")) < SHORTEST:
+                raise ValueError(
+                    f"{name.upper()} is shorter than {SHORTEST} characters: "
+                    "make one with `openssl rand -hex 32`"
+                )
+        if secret and not values.get("grant_key"):
+            derived = derive_text(SecretStr(secret), Purpose.GRANT)
+            values = {**values, "grant_key": derived.get_secret_value()}
+        return values
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if bool(self.gitlab_url) is bool(self.sharinghub_url):
+            raise ValueError("Set one of GITLAB_URL and SHARINGHUB_URL")
+        for name in ("gitlab_url", "sharinghub_url", "public_url", "mlflow_url"):
+            _check_url(name.upper(), getattr(self, name))
+        if bool(self.gitlab_oauth_client_id) is not bool(
+            self.gitlab_oauth_client_secret.get_secret_value()
+        ):
+            raise ValueError("Set both GITLAB_OAUTH_CLIENT_ID and GITLAB_OAUTH_CLIENT_SECRET")
+        if urlsplit(self.mlflow_url).path:
+            raise ValueError("MLFLOW_URL must not have a path")
+        return self
+
+    def check_for_serving(self) -> Self:
+        """Refuse what `serve` and the images must not run with; raises SettingsError."""
+        if not self.secret_key.get_secret_value():
+            raise SettingsError("Set SECRET_KEY: make one with `openssl rand -hex 32`")
+        for name, url in self.insecure_urls():
+            if not self.allow_insecure_http:
+                raise SettingsError(
+                    f"{name} is plain http ({url}): credentials could be read on the way. "
+                    "Use https, or set ALLOW_INSECURE_HTTP=true"
+                )
+        return self
+
+    def insecure_urls(self) -> list[tuple[str, str]]:
+        """Return the settings whose plain-http URL leaves this machine."""
+        urls = {
+            "GITLAB_URL": self.gitlab_url,
+            "SHARINGHUB_URL": self.sharinghub_url,
+            "PUBLIC_URL": self.public_url,
+        }
+        return [(name, url) for name, url in urls.items() if url and _leaks(urlsplit(url))]
+
+    @property
+    def provider_url(self) -> str:
+        """The base URL of GitLab or SharingHub."""
+        return self.gitlab_url or self.sharinghub_url
+
+    @property
+    def instance(self) -> str:
+        """The name of the provider instance whose project ids the database holds."""
+        return self.instance_id or urlsplit(self.provider_url).netloc
+
+    @property
+    def prefix(self) -> str:
+        """The path part of the public URL, empty at the root."""
+        return urlsplit(self.public_url).path
+
+    @property
+    def mlflow_host(self) -> str:
+        """The one Host that MLflow is addressed with and allows."""
+        return urlsplit(self.mlflow_url).netloc
+
+    @classmethod
+    def _names(cls) -> frozenset[str]:
+        return frozenset(name.upper() for name in cls.model_fields)
+
+    @classmethod
+    def _secret_names(cls) -> list[str]:
+        fields = cls.model_fields.items()
+        return [name.upper() for name, field in fields if field.annotation is SecretStr]
+
+
+_OURS = re.compile(r"(GITLAB_|SHARINGHUB_|EXTAUTHZ_|GRANT_KEY|PROJECT_CACHE_)")
+# GitLab's runner and Kubernetes' service links put names like these into every environment.
+_FOREIGN = re.compile(
+    r"GITLAB_(CI|FEATURES|USER_\w+|ENV|OIDC_\w+)|\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?)"
+    r"|\w+_PORT(_\d+_\w+)?"
+)
+
+
+def _from_file(path: Path | None) -> dict[str, str]:
+    if path is None or not path.exists():
+        return {}
+    return {name: value or "" for name, value in dotenv_values(path).items()}
+
+
+def _unknown(given: Iterable[str], known: frozenset[str]) -> list[str]:
+    return [
+        name
+        for name in given
+        if _OURS.match(name)
+        and name not in known
+        and name.removesuffix("_FILE") not in known
+        and not _FOREIGN.fullmatch(name)
+    ]
+
+
+def _read(name: str, path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE cannot be read: {error.strerror}") from error
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return ": ".join([*(str(part).upper() for part in first["loc"]), message])
+
+
+def _check_url(name: str, url: str) -> None:
+    parts = urlsplit(url)
+    if url and (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.query
+        or parts.fragment
+        or parts.username
+    ):
+        raise ValueError(f"{name} must look like https://host or https://host/path")
+
+
+def _leaks(url: SplitResult) -> bool:
+    return url.scheme == "http" and not _is_loopback(url.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
