@@ -21,6 +21,7 @@ class Request:
 
     id: str
     method: str
+    host: str
     path: str
     query: str | None
     headers: Mapping[str, str]
@@ -41,6 +42,7 @@ class Request:
         return cls(
             id=http.id,
             method=http.method,
+            host=http.host,
             path=path,
             query=query if mark else None,
             headers=_headers(http),

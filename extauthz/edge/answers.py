@@ -1,0 +1,129 @@
+"""Answers: a decision as the bytes of a CheckResponse.
+
+Envoy looks at `status.code` alone: 0 allows, whatever else the message says, and so does an empty
+message. A denied response with a 2xx status would look like a success. So only `allow` sets the
+code 0, only with a grant, and `deny` refuses anything below 300.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from extauthz._pb.external_auth_pb2 import (
+    CheckResponse,
+    DeniedHttpResponse,
+    HeaderValue,
+    HeaderValueOption,
+    HttpStatus,
+    OkHttpResponse,
+    Status,
+)
+from extauthz.edge.errors import Refusal, Unauthenticated, Unavailable
+from extauthz.edge.page import SECURITY_POLICY, refusal_page
+from extauthz.grant import HEADER
+
+# google.rpc.Code
+_OK: Final = 0
+_PERMISSION_DENIED: Final = 7
+
+# What MLflow must never hold: credentials, and what would change how a request is read.
+REMOVED: Final = (
+    "authorization",
+    "cookie",
+    "private-token",
+    "x-gitlab-token",
+    "job-token",
+    "deploy-token",
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-http-method-override",
+    "x-original-uri",
+    "x-mlflow-workspace",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """Forward to MLflow under a signed grant, with this path and query as the target."""
+
+    grant: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Answer with a refusal, as a page if a person asked, else as MLflow's JSON."""
+
+    refusal: Refusal
+    page: bool = False
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Send the client to the same place under its right name; keeps the method (RFC 9110)."""
+
+    location: str
+
+
+Decision = Allow | Deny | Moved
+
+
+def encode(decision: Decision) -> bytes:
+    """Serialise a decision."""
+    match decision:
+        case Allow(grant, target):
+            return _allow(grant, target)
+        case Deny(refusal, page, request_id):
+            return _refuse(refusal, page=page, request_id=request_id)
+        case Moved(location):
+            return _deny(308, {"location": location, "cache-control": "no-store"}, "")
+
+
+def _allow(grant: str, target: str) -> bytes:
+    if not grant or not target.startswith("/"):
+        raise ValueError("an allowed request needs a grant and a path")
+    return CheckResponse(
+        status=Status(code=_OK),
+        ok_response=OkHttpResponse(
+            headers=_options({HEADER: grant, ":path": target}), headers_to_remove=REMOVED
+        ),
+    ).SerializeToString()
+
+
+def _refuse(refusal: Refusal, *, page: bool, request_id: str) -> bytes:
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    if isinstance(refusal, Unauthenticated):
+        headers["www-authenticate"] = 'Bearer realm="MLflow"'
+    if isinstance(refusal, Unavailable):
+        headers["retry-after"] = str(refusal.retry_after)
+    if page:
+        headers["content-type"] = "text/html; charset=utf-8"
+        headers["content-security-policy"] = SECURITY_POLICY
+        return _deny(refusal.status, headers, refusal_page(refusal, request_id=request_id))
+    headers["content-type"] = "application/json"
+    body = json.dumps({"error_code": refusal.code, "message": refusal.message})
+    return _deny(refusal.status, headers, body)
+
+
+def _deny(status: int, headers: Mapping[str, str], body: str) -> bytes:
+    if not 300 <= status <= 599:  # noqa: PLR2004 - a 2xx denial would look like a success
+        raise ValueError("a denial needs a 3xx, 4xx or 5xx status")
+    return CheckResponse(
+        status=Status(code=_PERMISSION_DENIED),
+        denied_response=DeniedHttpResponse(
+            status=HttpStatus(code=status), headers=_options(headers), body=body
+        ),
+    ).SerializeToString()
+
+
+def _options(headers: Mapping[str, str]) -> list[HeaderValueOption]:
+    return [
+        HeaderValueOption(
+            header=HeaderValue(key=name, value=value),
+            append_action=HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        )
+        for name, value in headers.items()
+    ]

@@ -1,0 +1,87 @@
+"""The edge, put together and run."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import uvloop
+
+from extauthz.edge.access import open_access
+from extauthz.edge.address import Address
+from extauthz.edge.admin import serve_admin
+from extauthz.edge.check import Checker
+from extauthz.edge.metrics import Metrics
+from extauthz.edge.mint import Mint
+from extauthz.edge.server import Server
+from extauthz.edge.settings import Settings, SettingsError
+from extauthz.edge.workers import Workers, worker_argv
+from extauthz.grant import GrantKey, GrantSigner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """How to listen; `admin` is None for a worker, whose parent has the admin port."""
+
+    listen: Address
+    admin: Address | None
+    workers: int = 1
+    drain_seconds: float = 5.0
+
+
+def serve(settings: Settings, options: ServeOptions) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code."""
+    if options.workers < 1:
+        raise SettingsError("--workers must be at least 1")
+    if settings.sharinghub_url:
+        raise SettingsError("SHARINGHUB_URL: this version supports GitLab only; set GITLAB_URL")
+    run = _serve_workers if options.workers > 1 else _serve_one
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(settings, options))
+
+
+@asynccontextmanager
+async def checker(settings: Settings, metrics: Metrics) -> AsyncIterator[Checker]:
+    """Build the decision core with its connections; closes them at the end."""
+    signer = GrantSigner(GrantKey(settings.grant_key))
+    async with open_access(settings, signer=signer, observer=metrics) as access:
+        yield Checker(access, Mint(settings, signer), metrics, prefix=settings.prefix)
+
+
+async def _serve_one(settings: Settings, options: ServeOptions) -> int:
+    metrics = Metrics()
+    stop = _stop_on_signals()
+    log = structlog.get_logger("extauthz.edge")
+    async with AsyncExitStack() as stack:
+        server = Server(await stack.enter_async_context(checker(settings, metrics)), options.listen)
+        await stack.enter_async_context(server.running())
+        if options.admin:
+            ready = lambda: not stop.is_set()  # noqa: E731 - one word of glue
+            await stack.enter_async_context(
+                serve_admin(options.admin, ready=ready, metrics=metrics.render)
+            )
+        log.info("edge.started", listen=str(options.listen), provider=settings.provider_url)
+        await stop.wait()
+        log.info("edge.draining", seconds=options.drain_seconds)
+        await server.drain(options.drain_seconds)
+    log.info("edge.stopped")
+    return 0
+
+
+async def _serve_workers(settings: Settings, options: ServeOptions) -> int:
+    if options.admin is None:
+        raise SettingsError("--workers needs --admin-listen")
+    addresses = [options.listen.for_worker(number) for number in range(options.workers)]
+    workers = Workers(worker_argv(options.drain_seconds), addresses)
+    await workers.run(options.admin, _stop_on_signals())
+    return 0
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,186 @@
+"""The decision: bytes of a CheckRequest in, bytes of a CheckResponse out.
+
+Transport-free, and synchronous when everything it needs is cached.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import structlog
+
+from extauthz.edge.access import GlobalAccess, ProjectAccess
+from extauthz.edge.answers import REMOVED, Allow, Decision, Deny, Moved, encode
+from extauthz.edge.credentials import Credential, credential_of
+from extauthz.edge.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    Refusal,
+    Unauthenticated,
+    Unavailable,
+)
+from extauthz.edge.mint import Mint
+from extauthz.edge.request import Request
+from extauthz.edge.routes import is_public
+from extauthz.edge.scope import Page, Redirect, View, scope_of
+from extauthz.grant import HEADER
+
+# Below the 5 s that Envoy waits, so that a slow provider still gets an answer of ours.
+DEADLINE: Final = 4.5
+_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+_NEVER_WITH_UNDERSCORES: Final = frozenset({HEADER, "host", *REMOVED})
+
+Access = ProjectAccess | GlobalAccess
+
+
+class Accesses(Protocol):
+    """Where access is looked up; a cached answer comes at once, another one is awaited."""
+
+    def in_project(
+        self, credential: Credential, path: str
+    ) -> ProjectAccess | Awaitable[ProjectAccess]:
+        """Return the caller's access to a project; raises a Refusal."""
+
+    def everywhere(self, credential: Credential) -> GlobalAccess | Awaitable[GlobalAccess]:
+        """Return what the caller may read; raises a Refusal."""
+
+
+class Observer(Protocol):
+    """Who is told about decisions."""
+
+    def check_decided(self, outcome: str, seconds: float) -> None:
+        """Count a decision; `outcome` is `allowed`, `moved` or a refusal's reason."""
+
+
+class Checker:
+    """Decides about requests."""
+
+    def __init__(
+        self,
+        accesses: Accesses,
+        mint: Mint,
+        observer: Observer,
+        *,
+        prefix: str = "",
+        deadline: float = DEADLINE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._accesses = accesses
+        self._mint = mint
+        self._observer = observer
+        self._prefix = prefix
+        self._deadline = deadline
+        self._clock = clock
+        self._log = structlog.get_logger("extauthz.check")
+
+    def check(self, payload: bytes) -> bytes | Awaitable[bytes]:
+        """Answer a serialised CheckRequest; whatever goes wrong is a refusal."""
+        started = self._clock()
+        request: Request | None = None
+        try:
+            request = Request.parse(payload)
+            decision = self._decide(request)
+        except Exception as error:  # noqa: BLE001 - fail closed: no error may become an empty answer
+            decision = self._denial(error, request)
+        if isinstance(decision, Awaitable):
+            return self._finish_later(request, decision, started)
+        return self._finish(request, decision, started)
+
+    def _decide(self, request: Request) -> Decision | Awaitable[Decision]:
+        _refuse_unsafe(request)
+        scope = scope_of(request.path, prefix=self._prefix)
+        match scope:
+            case Redirect(path):
+                return Moved(_target(path, request))
+            case Page():
+                raise Unauthenticated(
+                    "This version has no browser login yet. Use MLflow's client with a GitLab "
+                    "token in MLFLOW_TRACKING_TOKEN."
+                )
+            case View(_, path) if is_public(request.method, path):
+                return Allow(self._mint.public(), _target(path, request))
+        access = self._look_up(credential_of(request.headers), scope)
+        if isinstance(access, ProjectAccess | GlobalAccess):
+            return self._allow(request, scope, access)
+        return self._allow_later(request, scope, access)
+
+    def _look_up(self, credential: Credential, view: View) -> Access | Awaitable[Access]:
+        if view.project is None:
+            return self._accesses.everywhere(credential)
+        return self._accesses.in_project(credential, view.project)
+
+    def _allow(self, request: Request, view: View, access: Access) -> Decision:
+        return Allow(self._mint.for_access(access), _target(view.path, request))
+
+    async def _allow_later(
+        self, request: Request, view: View, access: Awaitable[Access]
+    ) -> Decision:
+        async with asyncio.timeout(self._deadline):
+            return self._allow(request, view, await access)
+
+    async def _finish_later(
+        self, request: Request | None, pending: Awaitable[Decision], started: float
+    ) -> bytes:
+        try:
+            decision = await pending
+        except Exception as error:  # noqa: BLE001 - fail closed, as above
+            decision = self._denial(error, request)
+        return self._finish(request, decision, started)
+
+    def _denial(self, error: Exception, request: Request | None) -> Deny:
+        refusal = self._refusal(error, request)
+        if request is None:
+            return Deny(refusal)
+        return Deny(refusal, page=request.navigates, request_id=request.id)
+
+    def _refusal(self, error: Exception, request: Request | None) -> Refusal:
+        if isinstance(error, Refusal):
+            return error
+        if isinstance(error, TimeoutError):
+            return Unavailable("GitLab did not answer in time. Try again in a moment.")
+        # Only the kind of error: its text could quote a credential.
+        self._log.error(
+            "check.failed", error=type(error).__name__, request=request.id if request else ""
+        )
+        return Unavailable("Permissions could not be checked because of an internal error.")
+
+    def _finish(self, request: Request | None, decision: Decision, started: float) -> bytes:
+        answer = encode(decision)
+        outcome = _outcome(decision)
+        self._observer.check_decided(outcome, self._clock() - started)
+        if isinstance(decision, Deny):
+            self._log.info(
+                "check.refused",
+                reason=outcome,
+                status=decision.refusal.status,
+                method=request.method if request else "",
+                request=decision.request_id,
+            )
+        return answer
+
+
+def _refuse_unsafe(request: Request) -> None:
+    if request.method not in _METHODS:
+        raise MethodNotAllowed("MLflow has no use for this HTTP method.")
+    if "," in request.host:
+        raise BadRequest("The request names two hosts.")
+    for name in request.headers:
+        # A server behind us may fold `_` into `-` and see two of one header (CVE-2025-64484).
+        if "_" in name and name.replace("_", "-") in _NEVER_WITH_UNDERSCORES:
+            raise BadRequest("The request has a header whose name differs only by an underscore.")
+
+
+def _target(path: str, request: Request) -> str:
+    return path if request.query is None else f"{path}?{request.query}"
+
+
+def _outcome(decision: Decision) -> str:
+    match decision:
+        case Allow():
+            return "allowed"
+        case Moved():
+            return "moved"
+        case Deny(refusal):
+            return refusal.reason

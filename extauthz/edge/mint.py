@@ -1,0 +1,89 @@
+"""The mint: turns access into signed grants, and signs each access at most once a while."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from cachetools import TTLCache
+
+from extauthz.edge.access import GlobalAccess, ProjectAccess
+from extauthz.edge.errors import TooManyProjects
+from extauthz.edge.settings import Settings
+from extauthz.grant import LIFETIME, Grant, GrantSigner, GrantTooLarge, Links, View, Why
+
+# A grant is handed out again only while at least this many seconds of its life are left.
+_SPARE: Final = 30
+_MOST: Final = 10_000
+
+
+class Mint:
+    """Signs grants for one MLflow."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        signer: GrantSigner,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._signer = signer
+        # Access compares by identity, so a signed grant never outlives its entry in the cache of
+        # access by more than its own lifetime.
+        self._signed: TTLCache[ProjectAccess | GlobalAccess | View, str] = TTLCache(
+            _MOST, LIFETIME - _SPARE, timer=clock
+        )
+
+    def public(self) -> str:
+        """Return the grant for what needs no caller."""
+        return self._cached(View.PUBLIC, self._public_grant)
+
+    def for_access(self, access: ProjectAccess | GlobalAccess) -> str:
+        """Return the grant for an access; raises TooManyProjects."""
+        if isinstance(access, ProjectAccess):
+            return self._cached(access, lambda: self._project_grant(access))
+        return self._cached(access, lambda: self._global_grant(access))
+
+    def _cached(self, key: ProjectAccess | GlobalAccess | View, make: Callable[[], Grant]) -> str:
+        signed = self._signed.get(key)
+        if signed is None:
+            signed = self._signed[key] = self._sign(make())
+        return signed
+
+    def _sign(self, grant: Grant) -> str:
+        try:
+            return self._signer.sign(grant)
+        except GrantTooLarge as error:
+            raise TooManyProjects(
+                "You can read more projects than one view can show. Open a project instead: "
+                f"{self._settings.public_url}/<group>/<project>/tracking/"
+            ) from error
+
+    def _public_grant(self) -> Grant:
+        return Grant(view=View.PUBLIC, instance=self._settings.instance)
+
+    def _project_grant(self, access: ProjectAccess) -> Grant:
+        return Grant(
+            view=View.PROJECT,
+            instance=self._settings.instance,
+            role=access.role,
+            why=access.why,
+            subject=access.user.subject,
+            name=access.user.name,
+            project_id=access.project_id,
+            project_path=access.project_path,
+            links=Links(
+                project=f"{self._settings.provider_url}/{access.project_path}",
+                home=f"{self._settings.public_url}/",
+            ),
+        )
+
+    def _global_grant(self, access: GlobalAccess) -> Grant:
+        return Grant(
+            view=View.GLOBAL,
+            instance=self._settings.instance,
+            why=Why.GLOBAL,
+            subject=access.user.subject,
+            name=access.user.name,
+            projects=access.projects,
+        )

@@ -1,0 +1,94 @@
+"""Several workers on one machine: a process and a Unix socket each, and one admin port."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import structlog
+
+from extauthz.edge.address import Address
+from extauthz.edge.admin import serve_admin
+from extauthz.edge.metrics import render_all
+
+_PR_SET_PDEATHSIG: Final = 1
+_RESTART_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 15.0
+
+
+class Workers:
+    """Starts the workers, restarts one that dies, and stops them all."""
+
+    def __init__(self, argv: Sequence[str], addresses: Sequence[Address]) -> None:
+        """`argv` starts one worker when its address is appended."""
+        self._argv = argv
+        self._addresses = addresses
+        self._running: dict[Address, asyncio.subprocess.Process] = {}
+        self._log = structlog.get_logger("extauthz.workers")
+
+    async def run(self, admin: Address, stop: asyncio.Event) -> None:
+        """Run until `stop` is set."""
+        with TemporaryDirectory(prefix="extauthz-metrics-") as folder:
+            ready = lambda: self._is_ready() and not stop.is_set()  # noqa: E731 - two words of glue
+            async with (
+                serve_admin(admin, ready=ready, metrics=lambda: render_all(Path(folder))),
+                asyncio.TaskGroup() as tasks,
+            ):
+                keepers = [
+                    tasks.create_task(self._keep(address, folder)) for address in self._addresses
+                ]
+                await stop.wait()
+                for keeper in keepers:
+                    keeper.cancel()
+
+    def _is_ready(self) -> bool:
+        return all(
+            address in self._running and Path(address.path).is_socket()
+            for address in self._addresses
+        )
+
+    async def _keep(self, address: Address, folder: str) -> None:
+        while True:
+            Path(address.path).unlink(missing_ok=True)
+            process = await asyncio.create_subprocess_exec(
+                *self._argv,
+                str(address),
+                env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
+                preexec_fn=_die_with_parent,
+            )
+            self._running[address] = process
+            try:
+                code = await process.wait()
+            except asyncio.CancelledError:
+                await _stop(process)
+                raise
+            finally:
+                del self._running[address]
+            self._log.error("worker.exited", code=code)
+            await asyncio.sleep(_RESTART_SECONDS)
+
+
+def worker_argv(drain_seconds: float) -> list[str]:
+    """Return the command of one worker, but for its address."""
+    serve = [sys.executable, "-m", "extauthz", "serve", "--drain-seconds", str(drain_seconds)]
+    return [*serve, "--admin-listen", "none", "--listen"]
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when its parent dies, however that happens."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

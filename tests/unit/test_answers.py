@@ -1,0 +1,120 @@
+"""What Envoy does with each kind of answer was measured; these hold us to the safe ones."""
+
+import json
+
+import pytest
+from envoy_data_plane.envoy.config.core.v3 import HeaderValueOptionHeaderAppendAction as Append
+from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extauthz.edge import errors
+from extauthz.edge.answers import REMOVED, Allow, Deny, Moved, encode
+from extauthz.grant import HEADER
+
+LEAVES = [
+    errors.BadRequest,
+    errors.Unauthenticated,
+    errors.Forbidden,
+    errors.NotFound,
+    errors.MethodNotAllowed,
+    errors.TooManyProjects,
+    errors.Unavailable,
+]
+refusals = st.builds(lambda leaf, message: leaf(message), st.sampled_from(LEAVES), st.text())
+decisions = st.one_of(
+    st.builds(Allow, grant=st.text(min_size=1), target=st.text().map("/".__add__)),
+    st.builds(Deny, refusals, page=st.booleans(), request_id=st.text()),
+    st.builds(Moved, st.text().map("/".__add__)),
+)
+
+
+def read(decision: Allow | Deny | Moved) -> CheckResponse:
+    return CheckResponse.parse(encode(decision))
+
+
+def headers_of(answer: CheckResponse) -> dict[str, str]:
+    part = answer.ok_response or answer.denied_response
+    assert part is not None
+    options = [option for option in part.headers if option.header]
+    assert all(option.append_action is Append.OVERWRITE_IF_EXISTS_OR_ADD for option in options)
+    return {option.header.key: option.header.value for option in options if option.header}
+
+
+@given(decisions)
+def test_no_answer_allows_by_accident(decision: Allow | Deny | Moved) -> None:
+    answer = read(decision)
+    assert encode(decision) != b""
+    assert answer.status is not None
+    assert (answer.status.code == 0) is isinstance(decision, Allow)
+    if isinstance(decision, Allow):
+        assert answer.ok_response is not None
+        assert answer.denied_response is None
+        assert headers_of(answer) == {HEADER: decision.grant, ":path": decision.target}
+    else:
+        assert answer.ok_response is None
+        assert answer.denied_response is not None
+        assert answer.denied_response.status is not None
+        assert 300 <= answer.denied_response.status.code < 600
+
+
+def test_an_allowed_request_loses_every_credential_but_never_the_grant() -> None:
+    answer = read(Allow("signed", "/health"))
+    assert answer.ok_response is not None
+    removed = answer.ok_response.headers_to_remove
+    assert set(removed) == set(REMOVED)
+    # Envoy removes after it sets, so a header must never be in both lists.
+    assert not set(removed) & set(headers_of(answer))
+
+
+@pytest.mark.parametrize(
+    "decision", [Allow("", "/"), Allow("signed", ""), Allow("signed", "x")], ids=str
+)
+def test_nothing_is_allowed_without_a_grant_and_a_path(decision: Allow) -> None:
+    with pytest.raises(ValueError, match="needs a grant and a path"):
+        encode(decision)
+
+
+def test_a_denial_cannot_look_like_a_success() -> None:
+    class Odd(errors.Refusal):
+        status, code, reason, title = 200, "OK", "odd", "Odd"
+
+    with pytest.raises(ValueError, match="3xx, 4xx or 5xx"):
+        encode(Deny(Odd("fine")))
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_client_gets_mlflows_json(leaf: type[errors.Refusal]) -> None:
+    answer = read(Deny(leaf("what to do")))
+    assert answer.denied_response is not None
+    assert json.loads(answer.denied_response.body) == {
+        "error_code": leaf.code,
+        "message": "what to do",
+    }
+    headers = headers_of(answer)
+    assert headers["content-type"] == "application/json"
+    assert headers["cache-control"] == "no-store"
+    assert ("www-authenticate" in headers) is (leaf is errors.Unauthenticated)
+    assert ("retry-after" in headers) is (leaf is errors.Unavailable)
+
+
+def test_a_person_gets_a_page_in_which_nothing_is_markup() -> None:
+    evil = "<script>alert(1)</script>"
+    answer = read(Deny(errors.NotFound(evil), page=True, request_id=evil))
+    assert answer.denied_response is not None
+    assert "<script" not in answer.denied_response.body
+    headers = headers_of(answer)
+    assert headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in headers["content-security-policy"]
+
+
+def test_unavailable_says_when_to_come_back() -> None:
+    assert headers_of(read(Deny(errors.Unavailable("x", retry_after=17))))["retry-after"] == "17"
+
+
+def test_moved_keeps_the_method() -> None:
+    answer = read(Moved("/a/b/tracking/?x=1"))
+    assert answer.denied_response is not None
+    assert answer.denied_response.status is not None
+    assert answer.denied_response.status.code == 308
+    assert headers_of(answer)["location"] == "/a/b/tracking/?x=1"

@@ -1,0 +1,179 @@
+from pathlib import Path
+
+import pytest
+
+from extauthz.edge.settings import Settings, SettingsError
+
+GITLAB = {"GITLAB_URL": "https://gitlab.example.com"}
+SECRET = "0123456789abcdef0123456789abcdef"
+
+# The three blocks of mlflow-sharinghub's guide, as they stand there.
+PREDECESSOR = {
+    "gitlab": """\
+PROJECT_CACHE_TIMEOUT=30
+LOGIN_AUTO_REDIRECT=false
+
+GITLAB_URL=https://gitlab.example.com
+GITLAB_OAUTH_CLIENT_ID=<client-id>
+GITLAB_OAUTH_CLIENT_SECRET=<client-secret>
+""",
+    "sharinghub with a default token": """\
+PROJECT_CACHE_TIMEOUT=30
+LOGIN_AUTO_REDIRECT=false
+
+SHARINGHUB_URL=http://sharinghub.example.com
+SHARINGHUB_AUTH_DEFAULT_TOKEN=true
+""",
+    "sharinghub": """\
+PROJECT_CACHE_TIMEOUT=30
+LOGIN_AUTO_REDIRECT=false
+
+SHARINGHUB_URL=http://sharinghub.example.com
+""",
+}
+
+
+def load(**environ: str) -> Settings:
+    return Settings.load(environ)
+
+
+@pytest.mark.parametrize("block", PREDECESSOR.values(), ids=PREDECESSOR.keys())
+def test_the_predecessors_blocks_are_read_as_they_stand(tmp_path: Path, block: str) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text(block)
+    settings = Settings.load({}, env_file=env_file)
+    assert settings.provider_url in (
+        "https://gitlab.example.com",
+        "http://sharinghub.example.com",
+    )
+    assert settings.sharinghub_auth_default_token is ("DEFAULT_TOKEN=true" in block)
+    assert settings.project_cache_timeout == 30
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("GITLAB_URL=https://file.example.com\nPROJECT_CACHE_TIMEOUT=7\n")
+    settings = Settings.load(GITLAB, env_file=env_file)
+    assert settings.gitlab_url == "https://gitlab.example.com"
+    assert settings.project_cache_timeout == 7
+
+
+def test_a_missing_file_is_no_error(tmp_path: Path) -> None:
+    assert Settings.load(GITLAB, env_file=tmp_path / "absent").gitlab_url
+
+
+def test_an_empty_value_is_unset() -> None:
+    assert load(**GITLAB, SHARINGHUB_URL="", STALE_IF_ERROR="").stale_if_error == 600
+
+
+@pytest.mark.parametrize(
+    ("environ", "names"),
+    [
+        ({}, ["GITLAB_URL", "SHARINGHUB_URL"]),
+        ({**GITLAB, "SHARINGHUB_URL": "https://hub.example.com"}, ["GITLAB_URL", "SHARINGHUB_URL"]),
+        ({"GITLAB_URL": "gitlab.example.com"}, ["GITLAB_URL", "https://"]),
+        ({"GITLAB_URL": "ftp://gitlab.example.com"}, ["GITLAB_URL"]),
+        ({"GITLAB_URL": "https://u:p@gitlab.example.com"}, ["GITLAB_URL"]),
+        ({"GITLAB_URL": "https://gitlab.example.com/?x"}, ["GITLAB_URL"]),
+        ({**GITLAB, "MLFLOW_URL": "http://mlflow:5000/base"}, ["MLFLOW_URL"]),
+        ({**GITLAB, "SECRET_KEY": "short"}, ["SECRET_KEY", "openssl rand"]),
+        ({**GITLAB, "GRANT_KEY": "short"}, ["GRANT_KEY", "openssl rand"]),
+        ({**GITLAB, "GITLAB_OAUTH_CLIENT_ID": "x"}, ["GITLAB_OAUTH_CLIENT_SECRET"]),
+        ({**GITLAB, "GITLAB_MANDATORY_TOPIC": "x"}, ["GITLAB_MANDATORY_TOPIC", ".env.example"]),
+        ({**GITLAB, "SHARINGHUB_TOKEN": "x"}, ["SHARINGHUB_TOKEN"]),
+        ({**GITLAB, "EXTAUTHZ_DEBUG": "1"}, ["EXTAUTHZ_DEBUG"]),
+        ({**GITLAB, "PROJECT_CACHE_TIMEOUT": "soon"}, ["PROJECT_CACHE_TIMEOUT"]),
+        ({**GITLAB, "PROJECT_CACHE_TIMEOUT": "-1"}, ["PROJECT_CACHE_TIMEOUT"]),
+        ({**GITLAB, "VISITOR_ACCESS": "write"}, ["VISITOR_ACCESS"]),
+        ({**GITLAB, "TRUSTED_HOPS": "99"}, ["TRUSTED_HOPS"]),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_said_in_one_line_that_names_it(
+    environ: dict[str, str], names: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.load(environ)
+    message = str(raised.value)
+    assert "\n" not in message
+    assert all(name in message for name in names)
+
+
+def test_a_wrong_secret_is_not_quoted() -> None:
+    with pytest.raises(SettingsError) as raised:
+        load(**GITLAB, SECRET_KEY="hunter2")
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GITLAB_CI", "GITLAB_USER_LOGIN", "GITLAB_SERVICE_HOST", "SHARINGHUB_PORT_80_TCP_ADDR"],
+)
+def test_names_that_runners_and_kubernetes_set_are_left_alone(name: str) -> None:
+    assert load(**GITLAB, **{name: "x"}).gitlab_url
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(f"{SECRET}\n")
+    assert load(**GITLAB, SECRET_KEY_FILE=str(path)).secret_key.get_secret_value() == SECRET
+    with pytest.raises(SettingsError, match="not both"):
+        load(**GITLAB, SECRET_KEY=SECRET, SECRET_KEY_FILE=str(path))
+    with pytest.raises(SettingsError, match="SECRET_KEY_FILE cannot be read"):
+        load(**GITLAB, SECRET_KEY_FILE=str(tmp_path / "absent"))
+
+
+def test_the_grant_key_is_derived_unless_set() -> None:
+    derived = load(**GITLAB, SECRET_KEY=SECRET).grant_key.get_secret_value()
+    assert len(derived) >= 32
+    assert derived != SECRET
+    assert load(**GITLAB, SECRET_KEY=SECRET).grant_key.get_secret_value() == derived
+    own = "f" * 32
+    assert load(**GITLAB, SECRET_KEY=SECRET, GRANT_KEY=own).grant_key.get_secret_value() == own
+
+
+def test_secrets_are_not_shown() -> None:
+    settings = load(**GITLAB, SECRET_KEY=SECRET)
+    assert SECRET not in repr(settings)
+    assert settings.grant_key.get_secret_value() not in repr(settings)
+
+
+def test_serving_needs_a_secret() -> None:
+    with pytest.raises(SettingsError, match="SECRET_KEY"):
+        load(**GITLAB).check_for_serving()
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"GITLAB_URL": "http://gitlab.example.com"}, "GITLAB_URL"),
+        ({"SHARINGHUB_URL": "http://hub.example.com"}, "SHARINGHUB_URL"),
+        ({**GITLAB, "PUBLIC_URL": "http://mlflow.example.com"}, "PUBLIC_URL"),
+    ],
+    ids=str,
+)
+def test_serving_refuses_plain_http_that_leaves_the_machine(
+    environ: dict[str, str], name: str
+) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load(**environ, SECRET_KEY=SECRET).check_for_serving()
+    assert load(**environ, SECRET_KEY=SECRET, ALLOW_INSECURE_HTTP="true").check_for_serving()
+
+
+def test_plain_http_on_this_machine_is_fine() -> None:
+    local = {"GITLAB_URL": "http://localhost:8080", "PUBLIC_URL": "http://127.0.0.1:5000"}
+    assert load(**local, SECRET_KEY=SECRET).check_for_serving()
+
+
+def test_what_follows_from_the_urls() -> None:
+    settings = load(
+        GITLAB_URL="https://gitlab.example.com:8443/git/",
+        PUBLIC_URL="https://hub.example.org/mlflow/",
+        MLFLOW_URL="http://mlflow:5001",
+        GITLAB_MANDATORY_TOPICS=" sharinghub:aimodel, x ,",
+    )
+    assert settings.instance == "gitlab.example.com:8443"
+    assert settings.prefix == "/mlflow"
+    assert settings.mlflow_host == "mlflow:5001"
+    assert settings.gitlab_mandatory_topics == ("sharinghub:aimodel", "x")
+    assert load(**GITLAB, INSTANCE_ID="prod").instance == "prod"
