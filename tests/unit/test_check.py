@@ -136,7 +136,9 @@ def refused(answer: CheckResponse) -> tuple[int, str]:
 @pytest.mark.parametrize("later", [False, True])
 async def test_a_project_view_is_forwarded_under_its_grant(*, later: bool) -> None:
     accesses = Outcomes(WRITER, later=later)
-    grant, path = granted(await answer_of(checker(accesses), question("/Acme/Vision/tracking/?x=1")))
+    grant, path = granted(
+        await answer_of(checker(accesses), question("/Acme/Vision/tracking/?x=1"))
+    )
     assert accesses.asked == ["Acme/Vision"]
     assert path == "/?x=1"
     assert (grant.view, grant.role, grant.why) == (View.PROJECT, Role.WRITE, None)
@@ -205,9 +207,7 @@ async def test_the_public_path_is_not_part_of_what_mlflow_sees() -> None:
     ],
     ids=repr,
 )
-async def test_each_failure_is_a_refusal(
-    outcome: Exception, status: int, *, later: bool
-) -> None:
+async def test_each_failure_is_a_refusal(outcome: Exception, status: int, *, later: bool) -> None:
     core = checker(Outcomes(outcome, later=later))
     answered, body = refused(await answer_of(core, question()))
     assert answered == status
@@ -245,7 +245,13 @@ async def test_other_methods_are_refused(method: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["x_extauthz_grant", "X-EXTAUTHZ_GRANT", "x_mlflow_workspace", "private_token", "x_forwarded_host"],
+    [
+        "x_extauthz_grant",
+        "X-EXTAUTHZ_GRANT",
+        "x_mlflow_workspace",
+        "private_token",
+        "x_forwarded_host",
+    ],
 )
 async def test_an_underscore_twin_is_refused(name: str) -> None:
     """A WSGI server would merge the two: CVE-2025-64484."""
@@ -296,7 +302,9 @@ names = st.sampled_from(
     method=st.sampled_from(["GET", "POST", "TRACE", ""]),
     path=st.one_of(
         st.text(max_size=40).map("/".__add__),
-        st.sampled_from(["/", "/a/b/tracking", "/a/b/tracking/", "/health", "/auth", "/a/b/tracking/x"]),
+        st.sampled_from(
+            ["/", "/a/b/tracking", "/a/b/tracking/", "/health", "/auth", "/a/b/tracking/x"]
+        ),
     ),
     headers=st.dictionaries(names, texts, max_size=4),
 )
@@ -325,4 +333,3 @@ def test_no_bytes_are_allowed_by_accident(payload: bytes) -> None:
     answer = asyncio.run(answer_of(core, payload))
     assert answer.status is not None
     assert answer.status.code != 0 or granted(answer)[0].view is View.PUBLIC
-

@@ -1,0 +1,53 @@
+from extauthz.edge.access import GlobalAccess, ProjectAccess
+from extauthz.edge.mint import Mint
+from extauthz.edge.provider import User
+from extauthz.edge.settings import Settings
+from extauthz.grant import GrantKey, GrantSigner
+from extauthz.levels import Role
+
+SETTINGS = Settings.load(
+    {"GITLAB_URL": "https://gitlab.example.org", "SECRET_KEY": "0123456789abcdef0123456789abcdef"}
+)
+ALICE = User("gitlab:7", "alice")
+
+
+class Clock:
+    """A clock for both the wall and the cache, moved by the test."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def access() -> ProjectAccess:
+    return ProjectAccess(ALICE, 42, "acme/vision", Role.WRITE, None)
+
+
+def mint_at(clock: Clock) -> Mint:
+    return Mint(SETTINGS, GrantSigner(GrantKey(SETTINGS.grant_key), clock=clock), clock=clock)
+
+
+def test_a_grant_is_handed_out_again_only_with_half_its_life_left() -> None:
+    clock = Clock()
+    mint, same = mint_at(clock), access()
+    first = mint.for_access(same)
+    clock.now += 29
+    assert mint.for_access(same) == first
+    clock.now += 2
+    assert mint.for_access(same) != first
+
+
+def test_a_new_look_up_never_gets_an_old_grant() -> None:
+    clock = Clock()
+    mint = mint_at(clock)
+    first = mint.for_access(access())
+    clock.now += 5
+    assert mint.for_access(access()) != first
+
+
+def test_each_access_has_a_grant_of_its_own() -> None:
+    mint = mint_at(Clock())
+    everything = GlobalAccess(ALICE, (42,))
+    assert len({mint.public(), mint.for_access(access()), mint.for_access(everything)}) == 3
