@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 import uvloop
 
-from extauthz.edge.access import open_access
+from extauthz.edge.assembly import open_access
 from extauthz.edge.address import Address
 from extauthz.edge.admin import serve_admin
 from extauthz.edge.check import Checker

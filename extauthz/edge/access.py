@@ -1,0 +1,164 @@
+"""Access: what a caller may do, in one project or everywhere."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, Protocol
+
+from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes
+from extauthz.edge.cache import Cache, Fingerprints
+from extauthz.edge.callers import Callers
+from extauthz.edge.credentials import Credential
+from extauthz.edge.flights import Flights, landed
+from extauthz.edge.policy import Policy, absent, verdict_on, within_reach
+from extauthz.edge.provider import Provider, Reach, User
+from extauthz.grant import Why
+from extauthz.levels import Role
+
+# The scopes and the end of a token never change; what ends early is its right to be used at all,
+# and every other question to the provider asks for that.
+_SECONDS_OF_REACH: Final = 600.0
+_MOST_PROJECTS: Final = 20_000
+_MOST_REACHES: Final = 20_000
+# One of these can hold thousands of ids.
+_MOST_EVERYWHERE: Final = 1_000
+# No project path: those have a slash.
+_EVERYWHERE: Final = "*"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProjectAccess:
+    """Access to one project; `why` says why the role is only READ.
+
+    The same object is returned for as long as an answer is kept, so it can key what is derived.
+    """
+
+    user: User
+    project_id: int
+    project_path: str
+    role: Role
+    why: Why | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GlobalAccess:
+    """Access to everything at once: the ids, ascending, of the projects the caller may read."""
+
+    user: User
+    projects: tuple[int, ...]
+
+
+class Owned(Protocol):
+    """Knows which projects have anything in MLflow."""
+
+    async def ids(self) -> Sequence[int]:
+        """Return their ids, ascending; raises Unavailable."""
+
+
+class AccessControl:
+    """Decides what a credential may do, from a provider's facts and the operator's policy."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        owned: Owned,
+        *,
+        policy: Policy,
+        fingerprints: Fingerprints,
+        lifetimes: Lifetimes,
+        clock: Clock = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._provider = provider
+        self._owned = owned
+        self._policy = policy
+        self._fingerprints = fingerprints
+        self._clock = clock
+        self._wall = wall
+        callers = Callers(clock=clock)
+        self._projects: AccessCache[ProjectAccess] = AccessCache(
+            _MOST_PROJECTS, callers=callers, lifetimes=lifetimes, weaken=_weakened, clock=clock
+        )
+        self._everywhere: AccessCache[GlobalAccess] = AccessCache(
+            _MOST_EVERYWHERE, callers=callers, lifetimes=lifetimes, weaken=_same, clock=clock
+        )
+        self._reaches: Cache[bytes, Reach] = Cache(_MOST_REACHES, clock=clock)
+        self._reach_flights: Flights[bytes, Reach] = Flights()
+
+    def in_project(
+        self, credential: Credential, path: str
+    ) -> ProjectAccess | Awaitable[ProjectAccess]:
+        """Return the access to the project at a path, at once if it is known.
+
+        Raises Unauthenticated, Forbidden, NotFound or Unavailable.
+        """
+        who = self._fingerprints.of(credential)
+        ask = partial(self._ask_project, who, credential, path)
+        # GitLab ignores the case of a path.
+        return self._projects.look_up(who, path.lower(), ask)
+
+    def everywhere(self, credential: Credential) -> GlobalAccess | Awaitable[GlobalAccess]:
+        """Return what of all projects the caller may read, at once if it is known.
+
+        Raises Unauthenticated, Forbidden or Unavailable; an incomplete answer is none.
+        """
+        who = self._fingerprints.of(credential)
+        return self._everywhere.look_up(
+            who, _EVERYWHERE, partial(self._ask_everywhere, who, credential)
+        )
+
+    async def close(self) -> None:
+        """End the questions under way."""
+        await self._projects.close()
+        await self._everywhere.close()
+        await self._reach_flights.close()
+
+    async def _ask_project(
+        self, who: bytes, credential: Credential, path: str
+    ) -> tuple[ProjectAccess, float]:
+        user, project = await self._provider.project(credential, path)
+        verdict = verdict_on(project, self._policy)
+        if verdict is None:
+            raise absent()
+        if verdict.role is Role.WRITE:
+            verdict = within_reach(verdict, await self._reach(who, credential))
+        access = ProjectAccess(user, project.id, project.path, verdict.role, verdict.why)
+        return access, self._end(who)
+
+    async def _ask_everywhere(
+        self, who: bytes, credential: Credential
+    ) -> tuple[GlobalAccess, float]:
+        owned = await self._owned.ids()
+        user, seen = await self._provider.projects(credential, owned)
+        readable = {project.id for project in seen if verdict_on(project, self._policy)}
+        # The numbers of `owned`, so that many callers' lists share them in memory.
+        access = GlobalAccess(user, tuple(number for number in owned if number in readable))
+        return access, self._end(who)
+
+    async def _reach(self, who: bytes, credential: Credential) -> Reach:
+        reach = self._reaches.get(who)
+        if reach is None:
+            ask = partial(self._provider.reach, credential)
+            reach = await landed(self._reach_flights.join(who, ask))
+            self._reaches.put(who, reach, until=self._clock() + _SECONDS_OF_REACH)
+        return reach
+
+    def _end(self, who: bytes) -> float:
+        """Return the time of our clock at which a token ends, as far as we know."""
+        reach = self._reaches.get(who)
+        if reach is None or reach.expires is None:
+            return float("inf")
+        return self._clock() + reach.expires - self._wall()
+
+
+def _weakened(access: ProjectAccess) -> ProjectAccess:
+    """Return what is left of an access in an outage: reading."""
+    if access.role is Role.READ:
+        return access
+    return replace(access, role=Role.READ, why=Why.STALE)
+
+
+def _same(access: GlobalAccess) -> GlobalAccess:
+    """Return an access that only reads, outage or not."""
+    return access

@@ -1,0 +1,149 @@
+"""The access cache: what a caller may do, asked once, kept for a while, stale in an outage."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Generic, TypeVar
+
+from extauthz.edge.cache import Cache
+from extauthz.edge.callers import Caller, Callers
+from extauthz.edge.errors import NotFound, Refusal
+from extauthz.edge.flights import Flights, landed
+from extauthz.edge.outage import Down, Outage, Throttled
+
+A = TypeVar("A")
+Clock = Callable[[], float]
+# What a question returns: the access, and the time of the clock at which the credential ends.
+Ask = Callable[[], Awaitable[tuple[A, float]]]
+
+# How long a caller waits; the flight goes on, so that his next request finds its answer.
+PATIENCE: Final = 3.5
+# After an outage was seen, entries are served stale at once for so long, and ask again behind the
+# caller's back so often.
+_SECONDS_OF_TROUBLE: Final = 30.0
+_SECONDS_BETWEEN_RETRIES: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How many seconds an answer is fresh, and how many more it may be served in an outage."""
+
+    fresh: float = 30
+    stale: float = 600
+    patience: float = PATIENCE
+
+
+@dataclass(slots=True)
+class _Entry(Generic[A]):
+    """An answer, and what is left of it in an outage. In trouble it is served stale at once."""
+
+    access: A
+    stale: A
+    fresh_until: float
+    troubled_until: float = 0.0
+    retry_at: float = 0.0
+
+
+class AccessCache(Generic[A]):
+    """Answers at once from what is known, and otherwise asks, once for all who want to know."""
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        callers: Callers,
+        lifetimes: Lifetimes,
+        weaken: Callable[[A], A],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """`weaken` makes of an access what is left of it in an outage."""
+        self._callers = callers
+        self._lifetimes = lifetimes
+        self._weaken = weaken
+        self._clock = clock
+        self._entries: Cache[tuple[Caller | None, str], _Entry[A]] = Cache(size, clock=clock)
+        # Until then nobody waits to find out for himself that the provider is down.
+        self._down_until = 0.0
+        self._flights: Flights[tuple[bytes, str], A] = Flights()
+
+    def look_up(self, who: bytes, place: str, ask: Ask[A]) -> A | Awaitable[A]:
+        """Return the access of a credential to a place.
+
+        A known refusal is raised at once; raises a Refusal.
+        """
+        entry = self._entry(who, place)
+        if entry is not None:
+            now = self._clock()
+            if now < entry.fresh_until:
+                return entry.access
+            if now < max(entry.troubled_until, self._down_until):
+                self._retry(entry, who, place, ask)
+                return entry.stale
+        self._callers.check(who, place)
+        return self._wait(who, place, ask)
+
+    async def close(self) -> None:
+        """End the questions under way."""
+        await self._flights.close()
+
+    def _entry(self, who: bytes, place: str) -> _Entry[A] | None:
+        return self._entries.get((self._callers.get(who), place))
+
+    def _retry(self, entry: _Entry[A], who: bytes, place: str, ask: Ask[A]) -> None:
+        """Ask again without letting the caller wait, if it is time to."""
+        now = self._clock()
+        if now >= entry.retry_at:
+            entry.retry_at = now + _SECONDS_BETWEEN_RETRIES
+            self._join(who, place, ask)
+
+    def _join(self, who: bytes, place: str, ask: Ask[A]) -> asyncio.Task[A | Refusal]:
+        return self._flights.join((who, place), partial(self._ask, who, place, ask))
+
+    async def _wait(self, who: bytes, place: str, ask: Ask[A]) -> A:
+        try:
+            flight = self._join(who, place, ask)
+            return await landed(flight, patience=self._lifetimes.patience)
+        except TimeoutError:
+            return self._in_outage(who, place, Outage("GitLab did not answer in time."))
+
+    async def _ask(self, who: bytes, place: str, ask: Ask[A]) -> A:
+        try:
+            access, ends = await ask()
+        except Outage as outage:
+            if isinstance(outage, Down):
+                self._down_until = self._clock() + _SECONDS_OF_TROUBLE
+            return self._in_outage(who, place, outage)
+        except Refusal as refusal:
+            self._forget(who, place, refusal)
+            raise
+        self._keep(who, place, access, ends)
+        return access
+
+    def _in_outage(self, who: bytes, place: str, outage: Outage) -> A:
+        entry = self._entry(who, place)
+        if entry is None:
+            raise outage
+        now = self._clock()
+        entry.troubled_until = now + _SECONDS_OF_TROUBLE
+        entry.retry_at = now + _SECONDS_BETWEEN_RETRIES
+        return entry.stale
+
+    def _forget(self, who: bytes, place: str, refusal: Refusal) -> None:
+        entry = self._entry(who, place)
+        self._callers.refuse(who, place, refusal)
+        match refusal:
+            case NotFound():
+                self._entries.drop((self._callers.get(who), place))
+            case Throttled() if entry is not None:
+                # An answer to this credential, so it is not served stale any more.
+                entry.troubled_until = self._down_until = 0.0
+
+    def _keep(self, who: bytes, place: str, access: A, ends: float) -> None:
+        self._down_until = 0.0
+        fresh_until = self._clock() + self._lifetimes.fresh
+        until = min(fresh_until + self._lifetimes.stale, ends)
+        caller = self._callers.accept(who, until=until)
+        entry = _Entry(access, self._weaken(access), min(fresh_until, ends))
+        self._entries.put((caller, place), entry, until=until)

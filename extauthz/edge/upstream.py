@@ -1,0 +1,223 @@
+"""The upstream: how the edge calls another server, and when it gives up on it."""
+
+import asyncio
+import json
+import math
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+import structlog
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    DummyCookieJar,
+    TCPConnector,
+)
+from yarl import URL
+
+from extauthz.edge.breaker import Breaker
+from extauthz.edge.errors import Unavailable
+from extauthz.edge.outage import Down, Outage, Throttled
+
+# In seconds: waiting for a place among the calls at once, and the call itself.
+QUEUE_TIMEOUT: Final = 1.0
+CALL_TIMEOUT: Final = 2.5
+CALLS_AT_ONCE: Final = 32
+LARGEST_BODY: Final = 1024 * 1024
+LONGEST_RETRY_AFTER: Final = 60
+_RETRY_AFTER: Final = 5
+_REDIRECTS: Final = range(300, 400)
+
+
+class Observer(Protocol):
+    """Is told of every call, with a label of few values each for operation and outcome."""
+
+    def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
+        """Take note of one call; `outcome` is answered, throttled, trouble or cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `operation` names it for people; `path` is escaped already."""
+
+    operation: str
+    path: str
+    headers: Mapping[str, str]
+    body: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A definite answer: a status below 500 and its JSON, or a redirect that was not followed."""
+
+    status: int
+    body: Any = None
+    location: str = ""
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[ClientSession]:
+    """Open the connection pool that upstreams share."""
+    async with ClientSession(
+        connector=TCPConnector(limit=0),  # Upstream counts
+        cookie_jar=DummyCookieJar(),
+        # A small answer gains nothing from compression, and a compressed one could unpack to
+        # far more than LARGEST_BODY.
+        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        auto_decompress=False,
+        trust_env=False,
+    ) as session:
+        yield session
+
+
+class Upstream:
+    """One server that is asked: pooled, limited in time, size and number, behind a breaker."""
+
+    def __init__(
+        self,
+        session: ClientSession,
+        base: str,
+        *,
+        name: str,
+        observer: Observer,
+        breaker: Breaker | None = None,
+        timeout: float = CALL_TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.base: Final = base
+        self._session = session
+        self._name = name
+        self._observer = observer
+        self._breaker = breaker or Breaker(clock=clock)
+        self._timeout = timeout
+        self._clock = clock
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._log = structlog.get_logger("extauthz.upstream")
+
+    async def ask(self, call: Call) -> Answer:
+        """Make a call that changes nothing: GET, or POST when it has a body.
+
+        Raises Throttled for a 429 and Outage for everything that is no definite answer. Their
+        messages name neither the path nor the credential.
+        """
+        started, outcome = self._clock(), "cancelled"
+        try:
+            answer = await self._through_breaker(call)
+        except Throttled:
+            outcome = "throttled"
+            raise
+        except Outage:
+            outcome = "trouble"
+            raise
+        else:
+            outcome = "answered"
+            return answer
+        finally:
+            self._observer.provider_call(call.operation, outcome, self._clock() - started)
+
+    async def _through_breaker(self, call: Call) -> Answer:
+        if not self._breaker.admit():
+            raise self._down("is down", retry_after=max(1, math.ceil(self._breaker.wait)))
+        try:
+            answer = await self._in_time(call)
+        except Down as down:
+            self._breaker.fail(retry_after=down.retry_after)
+            self._note(call, down)
+            raise
+        except BaseException as error:
+            # Throttled, refused by something in between, cancelled: says nothing about the server.
+            self._breaker.abandon()
+            self._note(call, error)
+            raise
+        self._breaker.succeed()
+        return answer
+
+    def _note(self, call: Call, error: BaseException) -> None:
+        if isinstance(error, Unavailable):
+            self._log.warning("upstream.call_failed", operation=call.operation, cause=str(error))
+
+    async def _in_time(self, call: Call) -> Answer:
+        try:
+            async with asyncio.timeout(QUEUE_TIMEOUT):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise self._outage("is asked too much at once") from None
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._twice(call)
+        except TimeoutError:
+            raise self._down("did not answer in time") from None
+        except ClientError as error:
+            # aiohttp puts URLs into its messages; the type says enough.
+            raise self._down(f"could not be asked ({type(error).__name__})") from None
+        finally:
+            self._slots.release()
+
+    async def _twice(self, call: Call) -> Answer:
+        """Try again once if the server closed the pooled connection while it was idle.
+
+        aiohttp does so itself for a GET; our POSTs change nothing either.
+        """
+        try:
+            return await self._once(call)
+        except ClientConnectionError as error:
+            if call.body is None or isinstance(error, ClientConnectorError):
+                raise
+            return await self._once(call)
+
+    async def _once(self, call: Call) -> Answer:
+        async with self._session.request(
+            "GET" if call.body is None else "POST",
+            URL(self.base + call.path, encoded=True),
+            headers=call.headers,
+            json=call.body,
+            allow_redirects=False,
+        ) as response:
+            return await self._judged(response)
+
+    async def _judged(self, response: ClientResponse) -> Answer:
+        match response.status:
+            case HTTPStatus.TOO_MANY_REQUESTS:
+                message = f"{self._name} limits how often this credential may ask."
+                raise Throttled(message, retry_after=_retry_after(response))
+            case status if status in _REDIRECTS:
+                return Answer(status, location=response.headers.get("Location", ""))
+            case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise self._down(f"answered {status}", retry_after=_retry_after(response))
+            case status if response.content_type != "application/json":
+                raise self._outage(f"answered {status} without JSON")
+            case status:
+                return Answer(status, await self._json(response))
+
+    async def _json(self, response: ClientResponse) -> Any:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > LARGEST_BODY:
+                raise self._outage("answered too much")
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise self._outage("answered broken JSON") from None
+
+    def _outage(self, what: str) -> Outage:
+        return Outage(f"{self._name} {what}.")
+
+    def _down(self, what: str, *, retry_after: int = _RETRY_AFTER) -> Down:
+        return Down(f"{self._name} {what}.", retry_after=retry_after)
+
+
+def _retry_after(response: ClientResponse) -> int:
+    """Read the seconds of Retry-After, which is bounded lest one answer silence us for hours."""
+    value = response.headers.get("Retry-After", "")
+    if not re.fullmatch("[0-9]{1,9}", value):
+        return _RETRY_AFTER
+    return min(max(int(value), 1), LONGEST_RETRY_AFTER)
