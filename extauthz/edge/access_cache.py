@@ -145,5 +145,5 @@ class AccessCache(Generic[A]):
         fresh_until = self._clock() + self._lifetimes.fresh
         until = min(fresh_until + self._lifetimes.stale, ends)
         caller = self._callers.accept(who, until=until)
-        entry = _Entry(access, self._weaken(access), min(fresh_until, ends))
+        entry = _Entry(access, self._weaken(access), fresh_until)
         self._entries.put((caller, place), entry, until=until)

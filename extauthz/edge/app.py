@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import structlog
 import uvloop
 
-from extauthz.edge.assembly import open_access
 from extauthz.edge.address import Address
 from extauthz.edge.admin import serve_admin
+from extauthz.edge.assembly import open_access
 from extauthz.edge.check import Checker
 from extauthz.edge.metrics import Metrics
 from extauthz.edge.mint import Mint
@@ -37,9 +37,9 @@ def serve(settings: Settings, options: ServeOptions) -> int:
         raise SettingsError("--workers must be at least 1")
     if settings.sharinghub_url:
         raise SettingsError("SHARINGHUB_URL: this version supports GitLab only; set GITLAB_URL")
-    run = _serve_workers if options.workers > 1 else _serve_one
+    several = options.workers > 1
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(settings, options))
+        return runner.run(_serve_workers(options) if several else _serve_one(settings, options))
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def _serve_one(settings: Settings, options: ServeOptions) -> int:
     return 0
 
 
-async def _serve_workers(settings: Settings, options: ServeOptions) -> int:
+async def _serve_workers(options: ServeOptions) -> int:
     if options.admin is None:
         raise SettingsError("--workers needs --admin-listen")
     addresses = [options.listen.for_worker(number) for number in range(options.workers)]

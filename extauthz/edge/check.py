@@ -16,7 +16,6 @@ from extauthz.edge.credentials import Credential, credential_of
 from extauthz.edge.errors import (
     BadRequest,
     MethodNotAllowed,
-    NotFound,
     Refusal,
     Unauthenticated,
     Unavailable,

@@ -37,6 +37,8 @@ class GitLab:
     def __init__(self, upstream: Upstream, *, wall: Callable[[], float] = time.time) -> None:
         self._api = GitLabApi(upstream)
         self._wall = wall
+        # Shared by all global views, which so leave room for the checks of single projects.
+        self._places = asyncio.Semaphore(_BATCHES_AT_ONCE)
 
     async def project(self, credential: Credential, path: str) -> tuple[User, Project]:
         """Return the caller and the project at a path; an old path leads to the moved project."""
@@ -52,7 +54,7 @@ class GitLab:
         """Return the caller and those of the projects he can see: all batches, or an error."""
         batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
         # The first goes alone: a token that is no good should cost one call, not all of them.
-        user, found = await self._batch(credential, batches[0] if batches else ())
+        user, found = await self._in_turn(credential, batches[0] if batches else ())
         for more in await self._together(credential, batches[1:]):
             found += more
         return user, found
@@ -74,15 +76,14 @@ class GitLab:
 
         It follows no moves, tells fine-grained tokens no level, and knows none before 16.9.
         """
+        user = page.user or await self._api.user(credential)
         project = await self._api.project(credential, path)
         if isinstance(project, int):
             return await self._moved(credential, project)
-        project = _asked(project, path)
-        user = page.user or await self._api.user(credential)
-        return user, await self._with_level(credential, user, project)
+        return user, await self._with_level(credential, user, _asked(project, path))
 
     async def _moved(self, credential: Credential, number: int) -> tuple[User, Project]:
-        user, found = await self.projects(credential, [number])
+        user, found = await self._batch(credential, [number])
         if not found:
             raise absent()
         return user, found[0]
@@ -90,18 +91,18 @@ class GitLab:
     async def _together(
         self, credential: Credential, batches: Sequence[Sequence[int]]
     ) -> list[list[Project]]:
-        slots = asyncio.Semaphore(_BATCHES_AT_ONCE)
-
-        async def ask(batch: Sequence[int]) -> list[Project]:
-            async with slots:
-                return (await self._batch(credential, batch))[1]
-
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(ask(batch)) for batch in batches]
+                tasks = [group.create_task(self._in_turn(credential, batch)) for batch in batches]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return [task.result() for task in tasks]
+        return [task.result()[1] for task in tasks]
+
+    async def _in_turn(
+        self, credential: Credential, ids: Sequence[int]
+    ) -> tuple[User, list[Project]]:
+        async with self._places:
+            return await self._batch(credential, ids)
 
     async def _batch(
         self, credential: Credential, ids: Sequence[int]
@@ -142,13 +143,14 @@ class GitLab:
         pending access requests.
         """
         answer = await self._api.member(credential, project.id, user)
-        match answer.status:
-            case HTTPStatus.OK:
-                return replace(project, level=answers.rest_level(answer.body))
-            case HTTPStatus.NOT_FOUND:
+        match answer.status, answer.body:
+            case HTTPStatus.OK, body:
+                return replace(project, level=answers.rest_level(body))
+            case HTTPStatus.NOT_FOUND, _:
                 return replace(project, level=0)
-            case HTTPStatus.FORBIDDEN:
-                # A fine-grained token may be allowed to see the project and not its members.
+            case HTTPStatus.FORBIDDEN, {"error": "insufficient_granular_scope"}:
+                # The token may see the project and not its members; GitLabs that have such tokens
+                # count no requests.
                 return project
             case _:
                 raise refusal_of(answer)

@@ -43,14 +43,7 @@ def page_of(body: object) -> Page:
             data, sound = {}, False
         case _:
             raise unreadable()
-    match data.get("currentUser"):
-        case {"id": str(gid), "username": str(name)}:
-            user = _user(_number(gid), name)
-        case None:
-            user = None
-        case _:
-            raise unreadable()
-    return Page(user, data, sound)
+    return Page(_caller(data.get("currentUser")), data, sound)
 
 
 def graphql_project(node: object) -> Project:
@@ -67,7 +60,7 @@ def graphql_project(node: object) -> Project:
             return Project(
                 id=_number(gid),
                 path=path,
-                level=level,
+                level=_whole(level, least=0),
                 topics=_topics(topics),
                 archived=archived,
                 visibility=_visibility(visibility),
@@ -95,7 +88,7 @@ def rest_project(body: object) -> Project:
             **rest,
         }:
             return Project(
-                id=number,
+                id=_whole(number, least=1),
                 path=path,
                 level=_known_level(rest.get("permissions")),
                 topics=_topics(topics),
@@ -109,7 +102,7 @@ def rest_user(body: object) -> User:
     """Read the answer of GET /user."""
     match body:
         case {"id": int(number), "username": str(name)}:
-            return _user(number, name)
+            return _user(_whole(number, least=1), name)
     raise unreadable()
 
 
@@ -117,7 +110,7 @@ def rest_level(body: object) -> int:
     """Read the level of a REST member."""
     match body:
         case {"access_level": int(level)}:
-            return level
+            return _whole(level, least=0)
     raise unreadable()
 
 
@@ -155,8 +148,24 @@ def oauth_reach(body: object, *, now: float) -> Reach:
     raise unreadable()
 
 
+def _caller(node: object) -> User | None:
+    match node:
+        case {"id": str(gid), "username": str(name)}:
+            return _user(_number(gid), name)
+        case None:
+            return None
+    raise unreadable()
+
+
 def _user(number: int, name: str) -> User:
     return User(subject=f"gitlab:{number}", name=name)
+
+
+def _whole(number: int, *, least: int) -> int:
+    """Refuse what is too small, and JSON's booleans, which are numbers to Python."""
+    if isinstance(number, bool) or number < least:
+        raise unreadable()
+    return number
 
 
 def _topics(topics: Iterable[object]) -> frozenset[str]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from extauthz.edge.cache import Cache
 from extauthz.edge.errors import Unavailable
@@ -66,7 +66,7 @@ def _ids(answer: Answer) -> tuple[int, ...]:
             raise _unavailable()
 
 
-def _ascend(ids: list[object]) -> bool:
+def _ascend(ids: list[Any]) -> bool:
     return all(type(number) is int for number in ids) and all(a < b for a, b in pairwise(ids))
 
 

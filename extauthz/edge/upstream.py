@@ -71,7 +71,11 @@ async def open_session() -> AsyncIterator[ClientSession]:
         cookie_jar=DummyCookieJar(),
         # A small answer gains nothing from compression, and a compressed one could unpack to
         # far more than LARGEST_BODY.
-        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        headers={
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "extauthz",
+        },
         auto_decompress=False,
         trust_env=False,
     ) as session:

@@ -54,7 +54,7 @@ class Workers:
 
     async def _keep(self, address: Address, folder: str) -> None:
         while True:
-            Path(address.path).unlink(missing_ok=True)
+            _remove_stale(address)
             process = await asyncio.create_subprocess_exec(
                 *self._argv,
                 str(address),
@@ -77,6 +77,11 @@ def worker_argv(drain_seconds: float) -> list[str]:
     """Return the command of one worker, but for its address."""
     serve = [sys.executable, "-m", "extauthz", "serve", "--drain-seconds", str(drain_seconds)]
     return [*serve, "--admin-listen", "none", "--listen"]
+
+
+def _remove_stale(address: Address) -> None:
+    """Remove the socket that a worker left behind when it was killed."""
+    Path(address.path).unlink(missing_ok=True)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Mapping
+from typing import Any
 
 import pytest
 from envoy_data_plane.envoy.service.auth.v3 import (
@@ -53,17 +54,15 @@ class Outcomes:
         self.later = later
         self.asked: list[str | None] = []
 
-    def in_project(
-        self, credential: Credential, path: str
-    ) -> ProjectAccess | Awaitable[ProjectAccess]:
+    def in_project(self, credential: Credential, path: str) -> Any:
         self.asked.append(path)
-        return self._answer()  # type: ignore[return-value] - any outcome, on purpose
+        return self._answer()
 
-    def everywhere(self, credential: Credential) -> GlobalAccess | Awaitable[GlobalAccess]:
+    def everywhere(self, credential: Credential) -> Any:
         self.asked.append(None)
-        return self._answer()  # type: ignore[return-value] - any outcome, on purpose
+        return self._answer()
 
-    def _answer(self) -> Outcome | Awaitable[Outcome]:
+    def _answer(self) -> Any:
         if self.later:
             return self._answer_later()
         if isinstance(self.outcome, BaseException):

@@ -2,6 +2,8 @@ import hmac
 import json
 import time
 from base64 import urlsafe_b64encode
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -128,10 +130,8 @@ def test_any_change_to_a_signed_grant_is_forged_or_changes_nothing(at: int, new:
     token = GrantSigner(KEY).sign(WRITER)
     at %= len(token)
     changed = token[:at] + new + token[at + 1 :]
-    try:
+    with suppress(GrantForged):
         assert verifier().open(changed) == WRITER
-    except GrantForged:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_any_change_to_a_signed_grant_is_forged_or_changes_nothing(at: int, new:
         {"iat": None},
         {"exp": None},
         {"exp": "soon"},
-        {"exp": int(time.time()) + 3600},
+        {"exp": 99_999_999_999},
         {"iat": 0.5},
         {"ids": "gQ"},
     ],
@@ -285,9 +285,9 @@ def test_ids_cut_within_a_number_are_malformed() -> None:
     ],
     ids=str,
 )
-def test_a_contradictory_grant_cannot_be_made(contradiction: dict[str, object]) -> None:
+def test_a_contradictory_grant_cannot_be_made(contradiction: dict[str, Any]) -> None:
     with pytest.raises(GrantForged):
-        Grant(instance=INSTANCE, **contradiction)  # type: ignore[arg-type] - a table of arguments
+        Grant(instance=INSTANCE, **contradiction)
 
 
 def test_keys_are_not_shown() -> None:

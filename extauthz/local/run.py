@@ -1,0 +1,67 @@
+"""`extauthz up` and `extauthz demo`: everything on this machine, until Ctrl-C."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+from extauthz.local.installation import demo_installation, own_installation
+from extauthz.local.lifecycle import Lifecycle
+from extauthz.local.options import RunOptions
+from extauthz.local.part import Part
+from extauthz.local.preflight import Port, PreflightError, envoy_binary, need_modules, need_ports
+from extauthz.local.stack import LOOPBACK, Installation, Stack, gitlab
+from extauthz.local.welcome import demo_text, up_text
+
+
+def up(options: RunOptions) -> int:
+    """Run Envoy, the edge and MLflow with the user's settings; returns the exit code."""
+    installation = own_installation(options)
+    for name, url in installation.settings.insecure_urls():
+        _complain(f"{name} is plain http ({url}): tokens can be read on the way")
+    return _run(installation, options, [], up_text(installation.settings, options))
+
+
+def demo(options: RunOptions) -> int:
+    """Run the same with a GitLab of our own; returns the exit code."""
+    from extauthz.local.gitlab.world import demo_world  # noqa: PLC0415 - for the demo alone
+
+    installation = demo_installation(options)
+    _, users = demo_world()
+    text = demo_text(installation.settings, options, users)
+    return _run(installation, options, [gitlab(options.gitlab_port)], text)
+
+
+def _run(
+    installation: Installation, options: RunOptions, others: Sequence[Part], welcome: str
+) -> int:
+    try:
+        envoy = envoy_binary(options.envoy)
+        need_modules(["mlflow", *(["watchfiles"] if options.reload else [])])
+        need_ports(_ports(installation, options, others))
+    except PreflightError as error:
+        _complain(str(error))
+        return 1
+    with TemporaryDirectory(prefix="extauthz-") as folder:
+        stack = Stack(installation, options, envoy, Path(folder))
+        parts = [*others, stack.mlflow(), stack.edge(), stack.proxy()]
+        life = Lifecycle(parts, stack.way_through(), welcome, reload=options.reload)
+        return asyncio.run(life.until_stopped())
+
+
+def _ports(installation: Installation, options: RunOptions, others: Sequence[Part]) -> list[Port]:
+    mlflow = urlsplit(installation.settings.mlflow_url).port or 80
+    ports = [
+        Port("Envoy", options.host, options.port, "--port"),
+        Port("MLflow", LOOPBACK, mlflow, "--mlflow-port"),
+        Port("the edge's metrics", LOOPBACK, options.admin_port, "--admin-port"),
+    ]
+    if others:
+        ports.append(Port("the demo GitLab", LOOPBACK, options.gitlab_port, "--gitlab-port"))
+    return ports
+
+
+def _complain(text: str) -> None:
+    print(f"extauthz: {text}", file=sys.stderr)

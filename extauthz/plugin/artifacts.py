@@ -1,0 +1,42 @@
+"""Artifact paths: only the canonical form of a path inside the project is served.
+
+MLflow decodes a path once more after its routing did, and joins it to its storage root, so what
+has a second reading is refused before it gets there (CVE-2023-6909, CVE-2024-3848 and others).
+"""
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from extauthz.plugin.refusals import Denied, Malformed, Missing
+
+_ODD: Final = re.compile(r"[\x00-\x1f\x7f\\#]")
+_ABSOLUTE: Final = re.compile(r"(?:file|[A-Za-z]):", re.IGNORECASE)
+_ROOT: Final = re.compile(r"[1-9][0-9]*/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts(?:/|$)")
+_WORKSPACES: Final = "workspaces/"
+
+
+def check_within(path: str) -> None:
+    """Check a path below the artifacts of a run or a model; raises Malformed."""
+    if (
+        unquote(path) != path
+        or _ODD.search(path)
+        or _ABSOLUTE.match(path)
+        or any(segment in ("", ".", "..") for segment in path.split("/"))
+    ):
+        raise Malformed("The artifact path is not in its canonical form")
+
+
+def check_stored(path: str, workspace: str) -> None:
+    """Check a path below the storage root, as clients of the artifact proxy send it.
+
+    It must be at or below `<experiment>/<run>/artifacts` or
+    `<experiment>/models/<model>/artifacts`, so that nothing at the level of an experiment or above
+    is listed or deleted. Raises Malformed, Missing for another project's, Denied for the rest.
+    """
+    check_within(path)
+    inside = path.removeprefix(f"{_WORKSPACES}{workspace}/")
+    if inside.startswith(_WORKSPACES):
+        raise Missing("There is no such artifact in this project")
+    if not _ROOT.match(inside):
+        raise Denied("Only the artifacts of a run or of a model are served")

@@ -1,0 +1,127 @@
+"""The gate: the outermost ASGI app, which nothing passes without a valid grant."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from anyio.to_thread import run_sync
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from extauthz.grant import HEADER, Grant, GrantExpired, GrantForged, View
+from extauthz.plugin.context import acting_under, workspace_of
+from extauthz.plugin.grants import VerifiedGrants
+from extauthz.plugin.refusals import Denied, Malformed, Refusal, Unavailable
+
+log: Final = logging.getLogger(__name__)
+
+PROJECTS: Final = "/extauthz/v1/projects"
+_GRANT: Final = HEADER.encode()
+_WORKSPACE: Final = b"x-mlflow-workspace"
+# What MLflow, its logs and its error pages must never hold, and what could move a decision.
+_REMOVED: Final = frozenset(
+    {
+        _GRANT,
+        _WORKSPACE,
+        b"authorization",
+        b"cookie",
+        b"private-token",
+        b"x-gitlab-token",
+        b"job-token",
+        b"deploy-token",
+        b"forwarded",
+        b"x-forwarded-host",
+        b"x-forwarded-prefix",
+        b"x-http-method-override",
+        b"x-original-uri",
+    }
+)
+_HEALTH: Final = Grant(view=View.PUBLIC, instance="")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Gate:
+    """Opens the grant of every request, and lets MLflow see the request under it.
+
+    `owners` returns the ids of the projects that own rows.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, grants: VerifiedGrants, owners: Callable[[], list[int]]
+    ) -> None:
+        self._app = app
+        self._grants = grants
+        self._owners = owners
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an HTTP request or the server's lifespan; WebSockets are closed unopened."""
+        match scope["type"]:
+            case "http":
+                await self._serve(scope, receive, send)
+            case "lifespan":
+                await self._app(scope, receive, send)
+            case "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            grant, headers = self._admit(scope)
+            if grant.view is View.SYSTEM:
+                answer = JSONResponse({"projects": await self._look_up(scope)})
+                await answer(scope, receive, send)
+                return
+        except Refusal as refusal:
+            await refused(refusal)(scope, receive, send)
+            return
+        with acting_under(grant):
+            await self._app({**scope, "headers": headers}, receive, send)
+
+    def _admit(self, scope: Scope) -> tuple[Grant, Headers]:
+        headers, copies = _clean(scope["headers"])
+        if not copies and scope["path"] == "/health" and scope["method"] in ("GET", "HEAD"):
+            return _HEALTH, headers
+        if len(copies) != 1:
+            raise Denied("MLflow is served through Envoy only: this request carries no grant")
+        grant = self._open(copies[0])
+        if grant.view is View.PROJECT:
+            headers.append((_WORKSPACE, workspace_of(grant.project_id).encode()))
+        return grant, headers
+
+    def _open(self, token: bytes) -> Grant:
+        try:
+            return self._grants.open(token.decode("latin-1"))
+        except GrantForged as error:
+            log.warning("grant.forged: %s", error)
+            raise Denied("This request's grant is not valid here") from error
+        except GrantExpired as error:
+            log.warning("grant.expired: %s", error)
+            raise Unavailable("This request's grant has expired: try again") from error
+
+    async def _look_up(self, scope: Scope) -> list[int]:
+        if scope["path"] != PROJECTS or scope["method"] != "GET":
+            raise Denied("The grant of the edge itself reaches the list of projects only")
+        return await run_sync(self._owners)
+
+
+def refused(refusal: Refusal) -> JSONResponse:
+    """Return the answer to a refused request."""
+    return JSONResponse(refusal.body(), refusal.status, refusal.headers())
+
+
+def _clean(received: Headers) -> tuple[Headers, list[bytes]]:
+    """Return the headers that MLflow may see, and the values of the grant header.
+
+    WSGI folds `-` and `_` into one, so a twin such as `x_mlflow_workspace` would be taken for the
+    header itself (CVE-2025-64484).
+    """
+    kept, copies = [], []
+    for name, value in received:
+        folded = name.lower().replace(b"_", b"-")
+        if folded not in _REMOVED:
+            kept.append((name, value))
+        elif b"_" in name:
+            raise Malformed("Header names must not be written with underscores")
+        elif folded == _GRANT:
+            copies.append(value)
+    return kept, copies

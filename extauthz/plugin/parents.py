@@ -1,0 +1,113 @@
+"""References: a row that is written may only point to rows that the request can see.
+
+MLflow checks the row that a request names, but not each row that a new one points to: a metric may
+name any logged model, and a logged model any run (both seen in 3.17).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final
+
+from sqlalchemy import Column, Integer, select
+from sqlalchemy.orm import InstanceState, Session
+
+from extauthz.plugin.tables import mapped, table_of
+
+# Columns of new rows that name a row of another table without a foreign key.
+_NAMED: Final = {
+    "logged_models": {"source_run_id": ("runs", "run_uuid")},
+    "logged_model_metrics": {"dataset_uuid": ("datasets", "dataset_uuid")},
+    "model_versions": {"run_id": ("runs", "run_uuid")},
+}
+# What the two ends of a link between runs and their inputs are, by the type beside each.
+_LINKS: Final = "inputs"
+_RUN: Final = ("runs", "run_uuid")
+_MODEL: Final = ("logged_models", "model_id")
+_ENDS: Final = {
+    "RUN": _RUN,
+    "RUN_INPUT": _RUN,
+    "RUN_OUTPUT": _RUN,
+    "DATASET": ("datasets", "dataset_uuid"),
+    "MODEL_INPUT": _MODEL,
+    "MODEL_OUTPUT": _MODEL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The columns and values that name one row of a table."""
+
+    table: str
+    key: tuple[tuple[str, Any], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.key) + f" in {self.table}"
+
+
+def invisible(session: Session, written: list[InstanceState[Any]]) -> Iterator[Reference]:
+    """Yield the references of rows about to be written that lead to no row the request sees."""
+    wanted = {reference for state in written for reference in _references(state)}
+    for reference in wanted:
+        if not _is_written(reference, written) and not _is_visible(session, reference):
+            yield reference
+
+
+def _references(state: InstanceState[Any]) -> Iterator[Reference]:
+    table = table_of(state.mapper)
+    for constraint in table.foreign_key_constraints:
+        pairs = [(e.parent, e.column) for e in constraint.elements]
+        key = tuple((theirs.name, _value(state, ours)) for ours, theirs in pairs)
+        if any(is_changed(state, ours) for ours, _ in pairs) and all(v is not None for _, v in key):
+            yield Reference(constraint.referred_table.name, key)
+    for name, (table_name, column) in chain(_NAMED.get(table.name, {}).items(), _ends(state)):
+        if state.pending and (value := _value(state, table.c[name])):
+            yield Reference(table_name, ((column, value),))
+
+
+def _ends(state: InstanceState[Any]) -> Iterator[tuple[str, tuple[str, str]]]:
+    if table_of(state.mapper).name == _LINKS:
+        for end in ("source", "destination"):
+            kind = state.dict[f"{end}_type"]
+            # An unknown kind of end is a row of no table, which nobody can see.
+            yield f"{end}_id", _ENDS.get(kind, ("", ""))
+
+
+def _value(state: InstanceState[Any], column: Column[Any]) -> Any:
+    value = state.dict.get(state.mapper.get_property_by_column(column).key)
+    # Ids arrive as text in some of MLflow's calls.
+    return int(value) if value is not None and isinstance(column.type, Integer) else value
+
+
+def is_changed(state: InstanceState[Any], column: Column[Any]) -> bool:
+    """Return whether an attribute was set since the row was made or read."""
+    return state.attrs[state.mapper.get_property_by_column(column).key].history.has_changes()
+
+
+def _is_written(reference: Reference, written: list[InstanceState[Any]]) -> bool:
+    """Return whether the row is itself about to be written, and so checked by itself."""
+    return any(
+        table_of(state.mapper).name == reference.table
+        and all(
+            _value(state, table_of(state.mapper).c[name]) == value for name, value in reference.key
+        )
+        for state in written
+    )
+
+
+def _is_visible(session: Session, reference: Reference) -> bool:
+    mapper = mapped().get(reference.table)
+    if mapper is None:
+        return False
+    values = dict(reference.key)
+    primary = [column.name for column in mapper.primary_key]
+    if set(primary) == set(values):
+        identity = mapper.identity_key_from_primary_key(tuple(values[n] for n in primary))
+        if identity in session.identity_map:
+            return True  # it was read under the row criteria
+    columns = table_of(mapper).c
+    attribute = {
+        name: mapper.get_property_by_column(columns[name]).class_attribute for name in values
+    }
+    found = select(*attribute.values()).where(*(attribute[n] == v for n, v in values.items()))
+    return session.execute(found.limit(1)).first() is not None

@@ -1,0 +1,144 @@
+"""Row criteria: what every ORM statement in this process sees.
+
+MLflow's workspace stores filter most statements of a project by themselves; these criteria filter
+all of them, and are the only filter of the global view. They follow the foreign keys from each
+mapped table to a `workspace` column. A table from which no path leads to one yields nothing, so
+that whatever a later MLflow maps is invisible until somebody looks at it.
+"""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Any, Final
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Exists,
+    ForeignKeyConstraint,
+    FromClause,
+    String,
+    Table,
+    bindparam,
+    event,
+    exists,
+    false,
+    or_,
+    select,
+)
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm.interfaces import CriteriaOption
+from sqlalchemy.sql.visitors import InternalTraversal
+
+from extauthz.plugin.context import workspaces
+from extauthz.plugin.tables import mapped, table_of
+
+# MLflow links runs with their inputs and outputs without foreign keys: one end is a run.
+_LINKS: Final = "inputs"
+_LINK_ENDS: Final = ("destination_id", "source_id")
+
+
+class RowCriteria(CriteriaOption):
+    """The criteria of all mapped tables, as one option of a statement.
+
+    SQLAlchemy looks its compiled statements up by every option that they carry. With an option per
+    table that takes three times as long as the rest of `runs/get`. These never change: the names of
+    the workspaces are asked for each time a statement is executed.
+    """
+
+    _traverse_internals: list[tuple[str, InternalTraversal]] = []  # noqa: RUF012 - SQLAlchemy's
+    propagate_to_loaders = False
+
+    def __init__(self) -> None:
+        # Thousands of names exceed what a database takes as parameters, so they are inlined.
+        names = bindparam(
+            "workspaces", None, String, callable_=workspaces, expanding=True, literal_execute=True
+        )
+        self._criteria = [
+            with_loader_criteria(
+                mapper.class_,
+                visible(table_of(mapper), table_of(mapper), names),
+                include_aliases=True,
+                # Loaders of related rows execute statements of their own, which come by here too.
+                propagate_to_loaders=False,
+            )
+            for mapper in mapped().values()
+        ]
+
+    def process_compile_state(self, compile_state: Any) -> None:
+        """Apply the criteria to a statement that is being compiled."""
+        self.get_global_criteria(compile_state.global_attributes)
+
+    def process_compile_state_replaced_entities(
+        self, compile_state: Any, _mapper_entities: object
+    ) -> None:
+        """Apply the criteria to a statement for a relationship."""
+        self.process_compile_state(compile_state)
+
+    def get_global_criteria(self, attributes: dict[Any, Any]) -> None:
+        """Add the criteria to those of a statement; bulk updates and deletes ask for them here."""
+        for criterion in self._criteria:
+            criterion.get_global_criteria(attributes)
+
+
+def watch(sessions: type[Session]) -> None:
+    """Restrict everything that these sessions execute to the running request's workspaces."""
+    criteria = RowCriteria()
+    _prove(criteria)
+
+    def restrict(state: ORMExecuteState) -> None:
+        if state.is_column_load:
+            return  # a refresh of a row that was read under the criteria
+        if state.is_select and not state.is_orm_statement:
+            raise PermissionError("No row criteria reach this statement")
+        if state.is_orm_statement and not state.is_insert:
+            state.statement = state.statement.options(criteria)
+
+    event.listen(sessions, "do_orm_execute", restrict)
+
+
+def _prove(criteria: RowCriteria) -> None:
+    """Refuse to run with a version of SQLAlchemy that ignores the criteria."""
+    table = mapped()["experiments"]
+    if "workspace IN" not in str(select(table.class_).options(criteria)):
+        raise RuntimeError("This version of SQLAlchemy does not apply the row criteria")
+
+
+def visible(table: Table, rows: FromClause, names: BindParameter[Any]) -> ColumnElement[bool]:
+    """Return whether `rows`, a table or an alias of it, lie in the workspaces of these names."""
+    if table.name == _LINKS:
+        runs = table_of(mapped()["runs"])
+        return or_(*(_exists(runs, {"run_uuid": rows.c[end]}, names) for end in _LINK_ENDS))
+    if "workspace" in table.c:
+        return rows.c.workspace.in_(names)
+    key = key_to_workspace(table)
+    if key is None:
+        return false()
+    # All columns of a composite key at once: each of them alone matches other rows too.
+    pairs = {element.column.name: rows.c[element.parent.name] for element in key.elements}
+    return _exists(key.referred_table, pairs, names)
+
+
+def _exists(
+    table: Table, key: Mapping[str, ColumnElement[Any]], names: BindParameter[Any]
+) -> Exists:
+    """Return whether a visible row has this key.
+
+    A correlated look-up by primary key: `IN (SELECT …)` would collect all rows of a project first.
+    """
+    rows = table.alias()
+    same = (rows.c[name] == column for name, column in key.items())
+    return exists().where(*same, visible(table, rows, names))
+
+
+def key_to_workspace(table: Table) -> ForeignKeyConstraint | None:
+    """Return the foreign key that leads from a table to a workspace in the fewest steps."""
+    steps = {key: _steps(key.referred_table, {table}) for key in table.foreign_key_constraints}
+    leading = [key for key, count in steps.items() if count < inf]
+    return min(leading, key=lambda key: (steps[key], key.referred_table.name), default=None)
+
+
+def _steps(table: Table, seen: set[Table]) -> float:
+    if "workspace" in table.c or table.name == _LINKS:
+        return 0
+    ahead = {key.referred_table for key in table.foreign_key_constraints} - seen
+    return 1 + min((_steps(further, seen | {table}) for further in ahead), default=inf)

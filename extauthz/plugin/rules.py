@@ -1,0 +1,192 @@
+"""The endpoint table: which MLflow endpoints exist behind a grant, and who may use them.
+
+An endpoint that is not in the table does not exist: MLflow's traces, datasets, scorers, prompts
+engineering, gateway, jobs, assistant, webhooks, workspaces and whatever a later version adds.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from types import MappingProxyType
+from typing import Final
+
+from extauthz.grant import View
+
+
+class Action(StrEnum):
+    """What an endpoint does to MLflow's rows and files; all but READ need the role `write`."""
+
+    READ = "read"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Artifact(Enum):
+    """What the path in a request is relative to."""
+
+    NONE = auto()
+    STORED = auto()
+    WITHIN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One endpoint: what it does, the views that have it, and where it takes a path from."""
+
+    action: Action
+    views: frozenset[View]
+    artifact: Artifact = Artifact.NONE
+    parameter: str = ""
+
+
+Key = tuple[str, str]
+"""A method, and a path as MLflow registers it."""
+
+GRAPHQL: Final = "/graphql"
+_PROJECT: Final = frozenset({View.PROJECT})
+_READERS: Final = frozenset({View.PROJECT, View.GLOBAL})
+_ANYBODY: Final = frozenset({View.PROJECT, View.GLOBAL, View.PUBLIC})
+
+# Below /api/ and /ajax-api/, which are twins.
+_READ_EVERYWHERE: Final = (
+    "POST 2.0/mlflow/experiments/search",
+    "GET 2.0/mlflow/experiments/search",
+    "GET 2.0/mlflow/experiments/get",
+    "POST 2.0/mlflow/runs/search",
+    "GET 2.0/mlflow/runs/get",
+    "GET 2.0/mlflow/metrics/get-history",
+    "GET 2.0/mlflow/metrics/get-history-bulk-interval",
+    "GET 2.0/mlflow/registered-models/search",
+    "GET 2.0/mlflow/model-versions/search",
+)
+_READ: Final = (
+    "GET 2.0/mlflow/experiments/get-by-name",
+    "POST 2.0/mlflow/logged-models/search",
+    "GET 2.0/mlflow/logged-models/<model_id>",
+    "GET 2.0/mlflow/registered-models/get",
+    "GET 2.0/mlflow/registered-models/alias",
+    "POST 2.0/mlflow/registered-models/get-latest-versions",
+    "GET 2.0/mlflow/registered-models/get-latest-versions",
+    "GET 2.0/mlflow/model-versions/get",
+    "GET 2.0/mlflow/model-versions/get-download-uri",
+)
+_CREATE: Final = (
+    "POST 2.0/mlflow/experiments/create",
+    "POST 2.0/mlflow/runs/create",
+    "POST 2.0/mlflow/logged-models",
+    "POST 2.0/mlflow/registered-models/create",
+    "POST 2.0/mlflow/model-versions/create",
+)
+_UPDATE: Final = (
+    "POST 2.0/mlflow/experiments/update",
+    "POST 2.0/mlflow/experiments/restore",
+    "POST 2.0/mlflow/experiments/set-experiment-tag",
+    "POST 2.0/mlflow/experiments/delete-experiment-tag",
+    "POST 2.0/mlflow/runs/update",
+    "POST 2.0/mlflow/runs/restore",
+    "POST 2.0/mlflow/runs/log-metric",
+    "POST 2.0/mlflow/runs/log-parameter",
+    "POST 2.0/mlflow/runs/log-batch",
+    "POST 2.0/mlflow/runs/log-model",
+    "POST 2.0/mlflow/runs/log-inputs",
+    "POST 2.0/mlflow/runs/outputs",
+    "POST 2.0/mlflow/runs/set-tag",
+    "POST 2.0/mlflow/runs/delete-tag",
+    "PATCH 2.0/mlflow/logged-models/<model_id>",
+    "PATCH 2.0/mlflow/logged-models/<model_id>/tags",
+    "DELETE 2.0/mlflow/logged-models/<model_id>/tags/<tag_key>",
+    "POST 2.0/mlflow/logged-models/<model_id>/params",
+    "POST 2.0/mlflow/registered-models/rename",
+    "PATCH 2.0/mlflow/registered-models/update",
+    "POST 2.0/mlflow/registered-models/set-tag",
+    "DELETE 2.0/mlflow/registered-models/delete-tag",
+    "POST 2.0/mlflow/registered-models/alias",
+    "DELETE 2.0/mlflow/registered-models/alias",
+    "PATCH 2.0/mlflow/model-versions/update",
+    "POST 2.0/mlflow/model-versions/transition-stage",
+    "POST 2.0/mlflow/model-versions/set-tag",
+    "DELETE 2.0/mlflow/model-versions/delete-tag",
+)
+_DELETE: Final = (
+    "POST 2.0/mlflow/experiments/delete",
+    "POST 2.0/mlflow/runs/delete",
+    "DELETE 2.0/mlflow/logged-models/<model_id>",
+    "DELETE 2.0/mlflow/registered-models/delete",
+    "DELETE 2.0/mlflow/model-versions/delete",
+)
+_ARTIFACTS: Final = "2.0/mlflow-artifacts/artifacts"
+_PATH: Final = "artifact_path"
+
+
+def _entry(text: str, rule: Rule, *prefixes: str) -> Iterator[tuple[Key, Rule]]:
+    method, path = text.split(" ")
+    for prefix in prefixes or ("/api/", "/ajax-api/"):
+        yield (method, prefix + path), rule
+
+
+def _twins() -> Iterator[tuple[Key, Rule]]:
+    for actions, action, views in (
+        (_READ_EVERYWHERE, Action.READ, _READERS),
+        (_READ, Action.READ, _PROJECT),
+        (_CREATE, Action.CREATE, _PROJECT),
+        (_UPDATE, Action.UPDATE, _PROJECT),
+        (_DELETE, Action.DELETE, _PROJECT),
+    ):
+        for text in actions:
+            yield from _entry(text, Rule(action=action, views=views))
+
+
+def _artifacts() -> Iterator[tuple[Key, Rule]]:
+    for text, action, artifact, parameter in (
+        (f"GET {_ARTIFACTS}", Action.READ, Artifact.STORED, "path"),
+        (f"DELETE {_ARTIFACTS}/<path:{_PATH}>", Action.DELETE, Artifact.STORED, _PATH),
+        ("GET 2.0/mlflow/artifacts/list", Action.READ, Artifact.WITHIN, "path"),
+        (
+            "GET 2.0/mlflow/logged-models/<model_id>/artifacts/directories",
+            Action.READ,
+            Artifact.WITHIN,
+            "artifact_directory_path",
+        ),
+    ):
+        rule = Rule(action=action, views=_PROJECT, artifact=artifact, parameter=parameter)
+        yield from _entry(text, rule)
+
+
+def _pages() -> Iterator[tuple[Key, Rule]]:
+    """Yield what exists without a twin: the UI, its own calls, and the plain endpoints."""
+    for text, action, views, parameter in (
+        ("GET /health", Action.READ, _ANYBODY, ""),
+        ("GET /version", Action.READ, _ANYBODY, ""),
+        ("GET /static-files/<path:path>", Action.READ, _ANYBODY, ""),
+        ("GET /", Action.READ, _READERS, ""),
+        (f"POST {GRAPHQL}", Action.READ, _READERS, ""),
+        ("GET /get-artifact", Action.READ, _PROJECT, "path"),
+        ("GET /model-versions/get-artifact", Action.READ, _PROJECT, "path"),
+        ("POST /ajax-api/2.0/mlflow/upload-artifact", Action.UPDATE, _PROJECT, "path"),
+        (
+            "GET /ajax-api/2.0/mlflow/logged-models/<model_id>/artifacts/files",
+            Action.READ,
+            _PROJECT,
+            "artifact_file_path",
+        ),
+        ("GET /ajax-api/2.0/mlflow/metrics/get-history-bulk", Action.READ, _READERS, ""),
+        ("POST /ajax-api/2.0/mlflow/experiments/search-datasets", Action.READ, _READERS, ""),
+    ):
+        artifact = Artifact.WITHIN if parameter else Artifact.NONE
+        rule = Rule(action=action, views=views, artifact=artifact, parameter=parameter)
+        yield from _entry(text, rule, "")
+
+
+def _native() -> Iterator[tuple[Key, Rule]]:
+    stored = f"{_ARTIFACTS}/{{{_PATH}:path}}"
+    for method, action in (("GET", Action.READ), ("PUT", Action.UPDATE)):
+        rule = Rule(action=action, views=_PROJECT, artifact=Artifact.STORED, parameter=_PATH)
+        yield from _entry(f"{method} {stored}", rule)
+    yield from _entry("GET 3.0/mlflow/server-info", Rule(action=Action.READ, views=_READERS))
+    yield from _entry("GET /health", Rule(action=Action.READ, views=_ANYBODY), "")
+
+
+FLASK: Final[Mapping[Key, Rule]] = MappingProxyType(dict([*_twins(), *_artifacts(), *_pages()]))
+NATIVE: Final[Mapping[Key, Rule]] = MappingProxyType(dict(_native()))
+"""What MLflow serves past Flask, with routes of its own; the rest of those do not exist here."""

@@ -1,0 +1,32 @@
+"""Where a model version may come from: runs, models and artifacts of its own project."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS
+
+from extauthz.plugin import artifacts
+from extauthz.plugin.refusals import Denied, Refusal
+
+_RESOLVED_BY_MLFLOW: Final = frozenset({"runs", "models"})
+
+
+def check_source(source: str, workspace: str) -> None:
+    """Check the source or the storage location of a new model version; raises Refusal.
+
+    `runs:/` and `models:/` are looked up in the project. Everything else but the artifact proxy
+    would have the server read where the client likes (CVE-2023-1177, CVE-2024-3573).
+    """
+    parts = urlsplit(source)
+    if source in _PROMPT_SOURCE_PLACEHOLDERS:
+        return
+    if parts.netloc or parts.query or parts.fragment:
+        raise _elsewhere()
+    if parts.scheme == "mlflow-artifacts":
+        artifacts.check_stored(parts.path.removeprefix("/"), workspace)
+    elif parts.scheme not in _RESOLVED_BY_MLFLOW:
+        raise _elsewhere()
+
+
+def _elsewhere() -> Refusal:
+    return Denied("A model version must come from a run, a model or an artifact of this project")

@@ -1,0 +1,73 @@
+"""Writes: what a request is about to change in the database, checked as a whole.
+
+The endpoint table decides which requests may write at all. This holds where MLflow's handlers do
+more than their endpoint says, and for the ids, tags and locations inside a body.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ErrorCode
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from sqlalchemy import event, inspect
+from sqlalchemy.orm import InstanceState, Session
+
+from extauthz.levels import Role
+from extauthz.plugin.context import current, workspaces
+from extauthz.plugin.parents import invisible, is_changed
+from extauthz.plugin.refusals import Denied, Missing, Refusal
+from extauthz.plugin.sources import check_source
+from extauthz.plugin.tables import table_of
+
+# Tags by which MLflow finds files: who sets one may read any file that the server can.
+_RESERVED: Final = frozenset(
+    {"mlflow.artifactLocation", "mlflow.trace.spansLocation", "mlflow.trace.archiveLocation"}
+)
+_TAG_KEYS: Final = ("key", "tag_key")
+
+
+def watch(sessions: type[Session]) -> None:
+    """Check everything that these sessions are about to write."""
+    event.listen(sessions, "before_flush", _check)
+
+
+def check_tags(keys: Iterable[str]) -> None:
+    """Refuse tags that move a location; raises MlflowException."""
+    if not _RESERVED.isdisjoint(keys):
+        raise as_mlflow(Denied("This tag is reserved: MLflow finds files by it"))
+
+
+def as_mlflow(refusal: Refusal) -> MlflowException:
+    """Return the refusal as the exception that MLflow's stores and handlers pass on."""
+    return MlflowException(str(refusal), ErrorCode.Value(refusal.error_code))
+
+
+def _check(session: Session, _context: object, _instances: object) -> None:
+    grant = current()
+    if grant is None or grant.role is not Role.WRITE:
+        raise as_mlflow(Denied("Read only"))
+    written = [inspect(row) for row in (*session.new, *session.dirty)]
+    try:
+        for state in written:
+            _check_row(state)
+    except Refusal as refusal:
+        raise as_mlflow(refusal) from refusal
+    for reference in invisible(session, written):
+        raise as_mlflow(Missing(f"{reference} not found"))
+
+
+def _check_row(state: InstanceState[Any]) -> None:
+    (workspace,) = workspaces()
+    columns, values = table_of(state.mapper).c, state.dict
+    if "workspace" in columns and (state.pending or is_changed(state, columns.workspace)):
+        _check_workspace(values.get("workspace"), workspace)
+    check_tags(values[name] for name in _TAG_KEYS if name in values)
+    if state.pending and isinstance(state.object, SqlModelVersion):
+        for location in (values["source"], values["storage_location"]):
+            check_source(location, workspace)
+
+
+def _check_workspace(written: str | None, own: str) -> None:
+    if written != own:
+        raise Denied("A request writes to its own project only")
