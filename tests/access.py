@@ -1,5 +1,6 @@
 """Access decided against a demo GitLab and a small MLflow, both over real HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -107,6 +108,11 @@ class World:
     async def everywhere(self, token: str) -> GlobalAccess:
         """Return the access to everything, at once or after a while."""
         return await settled(self.access.everywhere(credential(token)))
+
+    async def idle(self) -> None:
+        """Wait until nothing is asked in the background any more."""
+        while self.access._projects._flights._flights:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
 
     def known_project(self, token: str, path: str) -> ProjectAccess:
         """Return the access to a project, which must not need waiting for."""

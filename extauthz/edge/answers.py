@@ -22,26 +22,11 @@ from extauthz._pb.external_auth_pb2 import (
 from extauthz.edge.errors import Refusal, Unauthenticated, Unavailable
 from extauthz.edge.page import SECURITY_POLICY, refusal_page
 from extauthz.grant import HEADER
+from extauthz.headers import REMOVED
 
 # google.rpc.Code
 _OK: Final = 0
 _PERMISSION_DENIED: Final = 7
-
-# What MLflow must never hold: credentials, and what would change how a request is read.
-REMOVED: Final = (
-    "authorization",
-    "cookie",
-    "private-token",
-    "x-gitlab-token",
-    "job-token",
-    "deploy-token",
-    "forwarded",
-    "x-forwarded-host",
-    "x-forwarded-prefix",
-    "x-http-method-override",
-    "x-original-uri",
-    "x-mlflow-workspace",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import structlog
 
 from extauthz.edge.access import GlobalAccess, ProjectAccess
-from extauthz.edge.answers import REMOVED, Allow, Decision, Deny, Moved, encode
+from extauthz.edge.answers import Allow, Decision, Deny, Moved, encode
 from extauthz.edge.credentials import Credential, credential_of
 from extauthz.edge.errors import (
     BadRequest,
@@ -25,6 +25,7 @@ from extauthz.edge.request import Request
 from extauthz.edge.routes import is_public
 from extauthz.edge.scope import Page, Redirect, View, scope_of
 from extauthz.grant import HEADER
+from extauthz.headers import REMOVED
 
 # Below the 5 s that Envoy waits, so that a slow provider still gets an answer of ours.
 DEADLINE: Final = 4.5

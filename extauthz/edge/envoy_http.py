@@ -54,11 +54,15 @@ MLFLOW = "mlflow"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Removed before any filter sees them: nobody but the edge may set them.
 OURS = (GRANT, "x-mlflow-workspace")
+CLIENT = "x-envoy-external-address"
 # All that the edge reads. What is not listed still reaches MLflow, unless the edge removes it.
 CHECKED = (
     *("authorization", "private-token", "x-gitlab-token", "cookie", GRANT),
     *("origin", "referer", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"),
     *("accept", "accept-language", "user-agent", "x-request-id"),
+    # Envoy's own: the client behind the trusted proxies. The check's source address is the last
+    # proxy's, however many are trusted.
+    CLIENT,
 )
 # Neither paths nor queries nor addresses: project names and tokens do not belong into a log.
 LOGGED = {

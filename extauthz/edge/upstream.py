@@ -14,7 +14,6 @@ from typing import Any, Final, Protocol
 import structlog
 from aiohttp import (
     ClientConnectionError,
-    ClientConnectorError,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -172,8 +171,8 @@ class Upstream:
         """
         try:
             return await self._once(call)
-        except ClientConnectionError as error:
-            if call.body is None or isinstance(error, ClientConnectorError):
+        except ClientConnectionError:
+            if call.body is None:
                 raise
             return await self._once(call)
 

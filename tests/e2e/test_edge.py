@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from extauthz.edge.answers import REMOVED
 from extauthz.edge.envoy_options import EnvoyOptions
 from extauthz.grant import HEADER, Grant, GrantKey, GrantVerifier, View, Why
+from extauthz.headers import REMOVED
 from extauthz.levels import Role
 from tests.gitlab import DEVELOPER, GUEST, GitLab
 from tests.servers.echo import Seen, Upstream, upstream

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extauthz.edge import errors
-from extauthz.edge.answers import REMOVED, Allow, Deny, Moved, encode
+from extauthz.edge.answers import Allow, Deny, Moved, encode
 from extauthz.grant import HEADER
+from extauthz.headers import REMOVED
 
 LEAVES = [
     errors.BadRequest,
