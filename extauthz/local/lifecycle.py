@@ -75,8 +75,8 @@ async def _restart_changed(supervisor: Supervisor, terminal: Terminal) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_mention_ends(supervisor, terminal))
         async for names in changed_parts():
-            restarted = await supervisor.restart(names)
-            terminal.say(f"restarted after a change: {', '.join(restarted)}")
+            if restarted := await supervisor.restart(names):
+                terminal.say(f"restarted after a change: {', '.join(restarted)}")
 
 
 async def _mention_ends(supervisor: Supervisor, terminal: Terminal) -> NoReturn:

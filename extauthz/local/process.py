@@ -12,6 +12,7 @@ from extauthz.local.part import Part
 
 _PR_SET_PDEATHSIG: Final = 1
 _CHUNK: Final = 64 * 1024
+_LAST_WORDS: Final = 2.0  # seconds
 
 
 class Process:
@@ -52,7 +53,10 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
-        await self._reading
+        # Whoever has left the group may still hold the pipe.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._reading
 
 
 async def _copy(stream: asyncio.StreamReader, write: Callable[[str], None]) -> None:

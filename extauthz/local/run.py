@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
+from extauthz.local.gitlab.world import demo_world
 from extauthz.local.installation import demo_installation, own_installation
 from extauthz.local.lifecycle import Lifecycle
 from extauthz.local.options import RunOptions
@@ -26,8 +27,6 @@ def up(options: RunOptions) -> int:
 
 def demo(options: RunOptions) -> int:
     """Run the same with a GitLab of our own; returns the exit code."""
-    from extauthz.local.gitlab.world import demo_world  # noqa: PLC0415 - for the demo alone
-
     installation = demo_installation(options)
     _, users = demo_world()
     text = demo_text(installation.settings, options, users)

@@ -20,6 +20,7 @@ from extauthz._pb.external_auth_pb2 import (
     Status,
 )
 from extauthz.edge.envoy_config import build
+from extauthz.edge.envoy_http import CLIENT
 from extauthz.edge.envoy_options import EnvoyOptions
 from extauthz.grant import HEADER as GRANT
 from tests.servers.authz import Answer, authz
@@ -331,25 +332,33 @@ async def test_the_edge_sees_the_headers_that_it_reads_and_no_others(stack: Stac
     lines = ["authorization: Bearer t", "cookie: a=b", "private-token: t", "x-other: 1"]
     await stack.envoy.get("/a/b/tracking/", *lines)
     headers = stack.edge.asked[-1].attributes.request.http.headers
-    assert set(headers) == {"authorization", "cookie", "private-token", "x-request-id"}
+    ours = {"x-request-id", CLIENT}
+    assert set(headers) == {"authorization", "cookie", "private-token", *ours}
     assert stack.mlflow.seen[-1].values("x-other") == ["1"]
 
 
-async def test_the_client_address_cannot_be_chosen(stack: Stack) -> None:
-    await stack.envoy.get("/", "x-forwarded-for: 203.0.113.7", "x-envoy-external-address: 1.1.1.1")
-    source = stack.edge.asked[-1].attributes.source.address.socket_address
-    assert source.address == "127.0.0.1"
-
-
-async def test_a_trusted_proxy_says_for_whom_it_speaks(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("hops", "forwarded", "client"),
+    [
+        (0, "198.51.100.1, 203.0.113.7", "127.0.0.1"),
+        (1, "198.51.100.1, 203.0.113.7", "203.0.113.7"),
+        (2, "198.51.100.1, 203.0.113.7", "198.51.100.1"),
+        (2, "203.0.113.7", "127.0.0.1"),
+        (1, "made up", "127.0.0.1"),
+    ],
+)
+async def test_only_trusted_proxies_say_for_whom_they_speak(
+    tmp_path: Path, hops: int, forwarded: str, client: str
+) -> None:
     edge = Edge(allow)
+    lines = [f"x-forwarded-for: {forwarded}", f"{CLIENT}: 192.0.2.99"]
     async with (
         upstream(free_port()) as mlflow,
         authz(f"unix:{tmp_path}/check.sock", edge.check),
-        envoy(replace(options(tmp_path, mlflow.port), trusted_hops=1), tmp_path) as proxy,
+        envoy(replace(options(tmp_path, mlflow.port), trusted_hops=hops), tmp_path) as proxy,
     ):
-        await proxy.get("/", "x-forwarded-for: 198.51.100.1, 203.0.113.7")
-    assert edge.asked[-1].attributes.source.address.socket_address.address == "203.0.113.7"
+        await proxy.get("/a/b/tracking/", *lines)
+    assert edge.asked[-1].attributes.request.http.headers[CLIENT] == client
 
 
 @pytest.mark.parametrize(
