@@ -158,6 +158,7 @@ def _serve(options: argparse.Namespace) -> int:
             admin=None if admin == "none" else Address.parse(admin),
             workers=options.workers,
             drain_seconds=options.drain_seconds,
+            env_file=options.env_file,
         ),
     )
 

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -23,12 +24,16 @@ from extauthz.grant import GrantKey, GrantSigner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """How to listen; `admin` is None for a worker, whose parent has the admin port."""
+    """How to listen; `admin` is None for a worker, whose parent has the admin port.
+
+    Workers read their settings from the environment and `env_file` themselves.
+    """
 
     listen: Address
     admin: Address | None
     workers: int = 1
     drain_seconds: float = 5.0
+    env_file: Path = Path(".env")
 
 
 def serve(settings: Settings, options: ServeOptions) -> int:
@@ -74,8 +79,8 @@ async def _serve_workers(options: ServeOptions) -> int:
     if options.admin is None:
         raise SettingsError("--workers needs --admin-listen")
     addresses = [options.listen.for_worker(number) for number in range(options.workers)]
-    workers = Workers(worker_argv(options.drain_seconds), addresses)
-    await workers.run(options.admin, _stop_on_signals())
+    argv = worker_argv(env_file=options.env_file, drain_seconds=options.drain_seconds)
+    await Workers(argv, addresses).run(options.admin, _stop_on_signals())
     return 0
 
 

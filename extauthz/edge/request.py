@@ -25,7 +25,6 @@ class Request:
     path: str
     query: str | None
     headers: Mapping[str, str]
-    client: str
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:
@@ -46,7 +45,6 @@ class Request:
             path=path,
             query=query if mark else None,
             headers=_headers(http),
-            client=attributes.source.address.socket_address.address,
         )
 
     @property

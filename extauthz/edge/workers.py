@@ -1,9 +1,7 @@
 """Several workers on one machine: a process and a Unix socket each, and one admin port."""
 
 import asyncio
-import ctypes
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +12,9 @@ import structlog
 
 from extauthz.edge.address import Address
 from extauthz.edge.admin import serve_admin
+from extauthz.edge.child import die_with_parent
 from extauthz.edge.metrics import render_all
 
-_PR_SET_PDEATHSIG: Final = 1
 _RESTART_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 15.0
 
@@ -59,7 +57,7 @@ class Workers:
                 *self._argv,
                 str(address),
                 env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
             self._running[address] = process
             try:
@@ -73,10 +71,12 @@ class Workers:
             await asyncio.sleep(_RESTART_SECONDS)
 
 
-def worker_argv(drain_seconds: float) -> list[str]:
+def worker_argv(*, env_file: Path, drain_seconds: float) -> list[str]:
     """Return the command of one worker, but for its address."""
-    serve = [sys.executable, "-m", "extauthz", "serve", "--drain-seconds", str(drain_seconds)]
-    return [*serve, "--admin-listen", "none", "--listen"]
+    return [
+        *(sys.executable, "-m", "extauthz", "serve", "--env-file", str(env_file)),
+        *("--drain-seconds", str(drain_seconds), "--admin-listen", "none", "--listen"),
+    ]
 
 
 def _remove_stale(address: Address) -> None:
@@ -92,8 +92,3 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this process when its parent dies, however that happens."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

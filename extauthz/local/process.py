@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Self
 
+from extauthz.edge.child import die_with_parent
 from extauthz.local.part import Part
 
-_PR_SET_PDEATHSIG: Final = 1
 _CHUNK: Final = 64 * 1024
 _LAST_WORDS: Final = 2.0  # seconds
 
@@ -33,7 +32,7 @@ class Process:
             stderr=asyncio.subprocess.STDOUT,
             # Ctrl-C reaches us alone, so that we can stop the parts in order.
             process_group=0,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         if process.stdout is None:
             raise AssertionError("the output is a pipe")
@@ -76,8 +75,3 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
             rest = b""
     if rest:
         yield rest.decode(errors="replace")
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this process when ours ends without a chance to, as by SIGKILL."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
