@@ -4,6 +4,7 @@ Transport-free, and synchronous when everything it needs is cached.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -30,6 +31,8 @@ from extauthz.headers import REMOVED
 # Below the 5 s that Envoy waits, so that a slow provider still gets an answer of ours.
 DEADLINE: Final = 4.5
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+# Anything else does not survive the way to us byte for byte.
+_QUERY: Final = re.compile(r"[\x21-\x7e]*")
 _NEVER_WITH_UNDERSCORES: Final = frozenset({HEADER, "host", *REMOVED})
 
 Access = ProjectAccess | GlobalAccess
@@ -166,6 +169,10 @@ def _refuse_unsafe(request: Request) -> None:
         raise MethodNotAllowed("MLflow has no use for this HTTP method.")
     if "," in request.host:
         raise BadRequest("The request names two hosts.")
+    if "upgrade" in request.headers:
+        raise BadRequest("MLflow has no use for a protocol upgrade.")
+    if request.query is not None and not _QUERY.fullmatch(request.query):
+        raise BadRequest("The query holds a character that must be escaped.")
     for name in request.headers:
         # A server behind us may fold `_` into `-` and see two of one header (CVE-2025-64484).
         if "_" in name and name.replace("_", "-") in _NEVER_WITH_UNDERSCORES:

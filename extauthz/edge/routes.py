@@ -37,6 +37,6 @@ def is_mlflow(path: str) -> bool:
 
 def is_public(method: str, path: str) -> bool:
     """Tell whether a request needs no caller: liveness, version, and the UI's own files."""
-    return path in ("/health", "/version") or (
-        method in ("GET", "HEAD") and path.startswith("/static-files/")
+    return method in ("GET", "HEAD") and (
+        path in ("/health", "/version") or path.startswith("/static-files/")
     )

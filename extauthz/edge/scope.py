@@ -105,7 +105,8 @@ def _readings(path: str) -> Iterator[tuple[str, str]]:
     that are named `tracking` still work.
     """
     start = path.find(_MARK)
-    while start >= 0:
+    # Nothing further right can be a project, and a path may hold the mark a thousand times.
+    while start >= 0 and path.count("/", 0, start) <= _MOST_SLUGS:
         project, rest = path[1:start], path[start + len(_MARK) :]
         if (not rest or rest.startswith("/")) and is_project_path(project):
             yield project, rest

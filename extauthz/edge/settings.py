@@ -2,13 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -19,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from extauthz.edge.environment import misspelt, read_env_file, unknown, without_empty
 from extauthz.keys import SHORTEST, Purpose, derive_text
 
 
@@ -31,9 +31,13 @@ def _no_slash(value: object) -> object:
 
 
 def _comma_separated(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(item.strip() for item in value.split(",") if item.strip())
-    return value
+    if not isinstance(value, str):
+        return value
+    items = tuple(item.strip() for item in value.split(","))
+    # A lost name here would open what the others were meant to close.
+    if not all(items):
+        raise ValueError("must be names with commas between them")
+    return items
 
 
 Url = Annotated[str, BeforeValidator(_no_slash)]
@@ -96,12 +100,16 @@ class Settings(BaseModel):
 
         A secret may also be given as the path of a file in <NAME>_FILE. An empty value is unset.
         """
-        in_file = _from_file(env_file)
-        unknown = [*_unknown(in_file, cls._names()), *_unknown(environ, cls._names())]
-        if unknown:
-            raise SettingsError(f"{unknown[0]} is not a setting: see .env.example for the names")
-        given = {**(defaults or {}), **in_file, **environ}
-        values = {name: given[name] for name in cls._names() if given.get(name)}
+        in_file = read_env_file(env_file)
+        known = cls._names() | {f"{name}_FILE" for name in cls._secret_names()}
+        for name in [
+            *misspelt(in_file, known),
+            *unknown(in_file, known),
+            *unknown(environ, known),
+        ]:
+            raise SettingsError(f"{name} is not a setting: see .env.example for the names")
+        given = {**(defaults or {}), **without_empty(in_file), **without_empty(environ)}
+        values = {name: given[name] for name in cls._names() if name in given}
         for name in cls._secret_names():
             if path := given.get(f"{name}_FILE"):
                 if name in values:
@@ -117,9 +125,10 @@ class Settings(BaseModel):
     def _settle_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
         secret = values.get("secret_key", "")
         for name in ("secret_key", "grant_key", "grant_key_previous"):
-            if 0 < len(values.get(name, "")) < SHORTEST:
+            key = values.get(name, "")
+            if key and (len(key) < SHORTEST or len(set(key)) < _FEWEST_DIFFERENT):
                 raise ValueError(
-                    f"{name.upper()} is shorter than {SHORTEST} characters: "
+                    f"{name.upper()} is shorter than {SHORTEST} characters or could be guessed: "
                     "make one with `openssl rand -hex 32`"
                 )
         if secret and not values.get("grant_key"):
@@ -170,7 +179,9 @@ class Settings(BaseModel):
     @property
     def instance(self) -> str:
         """The name of the provider instance whose project ids the database holds."""
-        return self.instance_id or urlsplit(self.provider_url).netloc
+        url = urlsplit(self.provider_url)
+        # Two GitLabs may share a host, each under a path of its own.
+        return self.instance_id or f"{url.netloc}{url.path}"
 
     @property
     def prefix(self) -> str:
@@ -192,29 +203,12 @@ class Settings(BaseModel):
         return [name.upper() for name, field in fields if field.annotation is SecretStr]
 
 
-_OURS = re.compile(r"(GITLAB_|SHARINGHUB_|EXTAUTHZ_|GRANT_KEY|PROJECT_CACHE_)")
-# GitLab's runner and Kubernetes' service links put names like these into every environment.
-_FOREIGN = re.compile(
-    r"GITLAB_(CI|FEATURES|USER_\w+|ENV|OIDC_\w+)|\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?)"
-    r"|\w+_PORT(_\d+_\w+)?"
+_FEWEST_DIFFERENT = 8
+# Neither user names, queries nor dot segments.
+_URL = re.compile(
+    r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+    r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)*"
 )
-
-
-def _from_file(path: Path | None) -> dict[str, str]:
-    if path is None or not path.exists():
-        return {}
-    return {name: value or "" for name, value in dotenv_values(path).items()}
-
-
-def _unknown(given: Iterable[str], known: frozenset[str]) -> list[str]:
-    return [
-        name
-        for name in given
-        if _OURS.match(name)
-        and name not in known
-        and name.removesuffix("_FILE") not in known
-        and not _FOREIGN.fullmatch(name)
-    ]
 
 
 def _read(name: str, path: Path) -> str:
@@ -231,15 +225,10 @@ def _one_line(error: ValidationError) -> str:
 
 
 def _check_url(name: str, url: str) -> None:
-    parts = urlsplit(url)
-    if url and (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.query
-        or parts.fragment
-        or parts.username
-    ):
+    if url and not _URL.fullmatch(url):
         raise ValueError(f"{name} must look like https://host or https://host/path")
+    if urlsplit(url).port == 0:
+        raise ValueError(f"{name} has no valid port")
 
 
 def _leaks(url: SplitResult) -> bool:

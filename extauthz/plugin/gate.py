@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from extauthz.grant import HEADER, Grant, GrantExpired, GrantForged, View
+from extauthz.headers import REMOVED
 from extauthz.plugin.context import acting_under, workspace_of
 from extauthz.plugin.grants import VerifiedGrants
 from extauthz.plugin.refusals import Denied, Malformed, Refusal, Unavailable
@@ -18,24 +19,7 @@ log: Final = logging.getLogger(__name__)
 PROJECTS: Final = "/extauthz/v1/projects"
 _GRANT: Final = HEADER.encode()
 _WORKSPACE: Final = b"x-mlflow-workspace"
-# What MLflow, its logs and its error pages must never hold, and what could move a decision.
-_REMOVED: Final = frozenset(
-    {
-        _GRANT,
-        _WORKSPACE,
-        b"authorization",
-        b"cookie",
-        b"private-token",
-        b"x-gitlab-token",
-        b"job-token",
-        b"deploy-token",
-        b"forwarded",
-        b"x-forwarded-host",
-        b"x-forwarded-prefix",
-        b"x-http-method-override",
-        b"x-original-uri",
-    }
-)
+_REMOVED: Final = frozenset(name.encode() for name in (HEADER, *REMOVED))
 _HEALTH: Final = Grant(view=View.PUBLIC, instance="")
 
 Headers = list[tuple[bytes, bytes]]

@@ -6,33 +6,41 @@ every other request falls through to Flask, whose endpoints are asked about one 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final, cast
 
 import anyio.to_thread
+from a2wsgi import WSGIMiddleware
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from flask import Flask, Response, jsonify, request
 from mlflow.server.artifact_router import download_artifact, upload_artifact
 from mlflow.server.fastapi_app import (
-    _EfficientWSGIMiddleware,
     add_fastapi_workspace_middleware,
     init_fastapi_security,
 )
 from mlflow.server.handlers import build_server_info_payload
 from mlflow.server.server_info_api import health
+from starlette.types import ASGIApp
 
 from extauthz.plugin import artifacts
+from extauthz.plugin.bodies import BoundedBodies
 from extauthz.plugin.context import current, workspaces
+from extauthz.plugin.errors import without_insides
 from extauthz.plugin.gate import refused
 from extauthz.plugin.graphql import check_query
 from extauthz.plugin.refusals import Malformed, Refusal
 from extauthz.plugin.roles import check
 from extauthz.plugin.rules import FLASK, GRAPHQL, NATIVE, Artifact, Rule
 
+# As many as Starlette's bridge has.
+_THREADS: Final = 40
+_LONGEST_FILTER: Final = 16 * 1024
+
 
 def guarded(flask_app: Flask) -> FastAPI:
     """Return MLflow's server with the guard in front of each endpoint."""
     flask_app.before_request(_check_flask)
+    flask_app.after_request(without_insides)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     init_fastapi_security(app)
     add_fastapi_workspace_middleware(app)
@@ -40,8 +48,14 @@ def guarded(flask_app: Flask) -> FastAPI:
     for method, path in NATIVE:
         endpoint, checked = _native(method, path), [Depends(_check_native)]
         app.add_api_route(path, endpoint, methods=[method], dependencies=checked)
-    app.mount("/", _EfficientWSGIMiddleware(flask_app))
+    app.mount("/", BoundedBodies(_bridge(flask_app)))
     return app
+
+
+def _bridge(flask_app: Any) -> ASGIApp:
+    """Return Flask as ASGI; Starlette's bridge holds whole answers in memory for a slow reader."""
+    bridge: Any = WSGIMiddleware(flask_app, workers=_THREADS)
+    return cast("ASGIApp", bridge)
 
 
 async def server_info() -> JSONResponse:
@@ -85,9 +99,7 @@ def _check_flask() -> Response | None:
         endpoint = request.url_rule.rule if request.url_rule else ""
         method = "GET" if request.method == "HEAD" else request.method
         rule = check(current(), FLASK.get((method, endpoint)))
-        if method == "GET" and request.get_data():
-            # MLflow would read it in place of a missing query.
-            raise Malformed("A request that only reads must not have a body")
+        _check_filter()
         if endpoint == GRAPHQL:
             check_query(request.get_json(force=True, silent=True))
         for path in _paths(rule):
@@ -98,6 +110,14 @@ def _check_flask() -> Response | None:
         answer.headers.update(refusal.headers())
         return answer
     return None
+
+
+def _check_filter() -> None:
+    """Refuse a filter so long that parsing it would keep everybody else waiting."""
+    body = request.get_json(force=True, silent=True)
+    given = [*request.args.getlist("filter"), body.get("filter") if isinstance(body, dict) else ""]
+    if any(isinstance(text, str) and len(text) > _LONGEST_FILTER for text in given):
+        raise Malformed(f"A filter has at most {_LONGEST_FILTER} characters")
 
 
 def _paths(rule: Rule) -> list[str]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, insert, select
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 _TABLE: Final = Table(
     "extauthz_instance",
@@ -34,7 +34,7 @@ def claim(engine: Engine, instance: str) -> None:
 
 def _recorded(engine: Engine) -> str | None:
     # Another worker may create it at the same moment; if none did, the next statement fails.
-    with suppress(OperationalError, ProgrammingError):
+    with suppress(DatabaseError):
         _TABLE.create(engine, checkfirst=True)
     with engine.connect() as connection:
         return connection.scalar(select(_TABLE.c.instance))

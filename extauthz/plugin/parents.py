@@ -14,11 +14,11 @@ from sqlalchemy.orm import InstanceState, Session
 
 from extauthz.plugin.tables import mapped, table_of
 
-# Columns of new rows that name a row of another table without a foreign key.
+# Columns of new rows that name a row of another table without a foreign key. The registry may be a
+# database of its own, so `stores` looks up the run and the model that a version comes from.
 _NAMED: Final = {
     "logged_models": {"source_run_id": ("runs", "run_uuid")},
     "logged_model_metrics": {"dataset_uuid": ("datasets", "dataset_uuid")},
-    "model_versions": {"run_id": ("runs", "run_uuid")},
 }
 # What the two ends of a link between runs and their inputs are, by the type beside each.
 _LINKS: Final = "inputs"

@@ -19,13 +19,14 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    delete,
     event,
     exists,
     false,
     or_,
     select,
 )
-from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.orm import ORMExecuteState, Session, aliased, with_loader_criteria
 from sqlalchemy.orm.interfaces import CriteriaOption
 from sqlalchemy.sql.visitors import InternalTraversal
 
@@ -97,10 +98,15 @@ def watch(sessions: type[Session]) -> None:
 
 
 def _prove(criteria: RowCriteria) -> None:
-    """Refuse to run with a version of SQLAlchemy that ignores the criteria."""
-    table = mapped()["experiments"]
-    if "workspace IN" not in str(select(table.class_).options(criteria)):
-        raise RuntimeError("This version of SQLAlchemy does not apply the row criteria")
+    """Refuse to run with a version of SQLAlchemy that does not apply the criteria.
+
+    `CriteriaOption` is its own base class for such options, and might change.
+    """
+    for mapper in mapped().values():
+        entity = mapper.class_
+        for statement in (select(entity), select(aliased(entity)), delete(entity)):
+            if "WHERE" not in str(statement.options(criteria)):
+                raise RuntimeError("This version of SQLAlchemy does not apply the row criteria")
 
 
 def visible(table: Table, rows: FromClause, names: BindParameter[Any]) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """The endpoint table: which MLflow endpoints exist behind a grant, and who may use them.
 
-An endpoint that is not in the table does not exist: MLflow's traces, datasets, scorers, prompts
-engineering, gateway, jobs, assistant, webhooks, workspaces and whatever a later version adds.
+An endpoint that is not in the table does not exist: MLflow's traces, datasets, scorers, gateway,
+jobs, assistant, webhooks, workspaces, and whatever a later version adds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ class Action(StrEnum):
 
 
 class Artifact(Enum):
-    """What the path in a request is relative to."""
+    """What a path in a request is relative to: the storage root, or a run or model."""
 
     NONE = auto()
     STORED = auto()

@@ -1,7 +1,7 @@
-"""MLflow's two stores: isolated by workspace in a project, and open to the row criteria above it.
+"""MLflow's two stores, which filter by one workspace in a project and by none in the global view.
 
-In the global view one request spans several workspaces, which MLflow's own stores cannot. There
-their single-workspace filters are left out, and the criteria of `rows` are the filter.
+MLflow's own cannot span several workspaces in one request. In the global view the criteria of
+`rows` are the filter.
 """
 
 import os
@@ -45,21 +45,28 @@ class Tracking(WorkspaceTracking):  # type: ignore[misc] # MLflow is untyped
     def _experiment_where_clauses(self) -> list[Any]:
         return [] if in_view(View.GLOBAL) else super()._experiment_where_clauses()
 
-    def _filter_experiment_ids(self, session: Any, ids: Any, stage: str | None = None) -> Any:
+    def _filter_experiment_ids(self, *args: Any, **kwargs: Any) -> Any:
         if in_view(View.GLOBAL):
-            return super(WorkspaceTracking, self)._filter_experiment_ids(session, ids, stage)
-        return super()._filter_experiment_ids(session, ids, stage)
+            return super(WorkspaceTracking, self)._filter_experiment_ids(*args, **kwargs)
+        return super()._filter_experiment_ids(*args, **kwargs)
 
-    def _filter_entity_ids(self, session: Any, kind: Any, ids: list[str]) -> Any:
+    def _filter_entity_ids(self, *args: Any, **kwargs: Any) -> Any:
         if in_view(View.GLOBAL):
-            return super(WorkspaceTracking, self)._filter_entity_ids(session, kind, ids)
-        return super()._filter_entity_ids(session, kind, ids)
+            return super(WorkspaceTracking, self)._filter_entity_ids(*args, **kwargs)
+        return super()._filter_entity_ids(*args, **kwargs)
 
     def _validate_run_accessible(self, session: Any, run_id: str) -> None:
         if in_view(View.GLOBAL):
             self._get_run(session, run_id)
         else:
             super()._validate_run_accessible(session, run_id)
+
+    def log_batch(self, run_id: str, metrics: list[Any], params: Any, tags: list[Any]) -> None:
+        """Log a batch whole or not at all: MLflow commits its parts one after the other."""
+        check_tags(tag.key for tag in tags)
+        for model_id in {metric.model_id for metric in metrics if metric.model_id}:
+            self.get_logged_model(model_id, allow_deleted=True)
+        super().log_batch(run_id, metrics, params, tags)
 
     def set_logged_model_tags(self, model_id: str, tags: list[Any]) -> None:
         """Set tags, which MLflow writes past its sessions here, so that `writes` sees none."""

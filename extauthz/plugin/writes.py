@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
 from sqlalchemy import event, inspect
-from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm import InstanceState, ORMExecuteState, Session
 
 from extauthz.levels import Role
 from extauthz.plugin.context import current, workspaces
@@ -30,6 +30,7 @@ _TAG_KEYS: Final = ("key", "tag_key")
 def watch(sessions: type[Session]) -> None:
     """Check everything that these sessions are about to write."""
     event.listen(sessions, "before_flush", _check)
+    event.listen(sessions, "do_orm_execute", _check_statement)
 
 
 def check_tags(keys: Iterable[str]) -> None:
@@ -43,10 +44,20 @@ def as_mlflow(refusal: Refusal) -> MlflowException:
     return MlflowException(str(refusal), ErrorCode.Value(refusal.error_code))
 
 
-def _check(session: Session, _context: object, _instances: object) -> None:
+def _check_statement(state: ORMExecuteState) -> None:
+    """Check a statement that changes rows past the session, which it does not flush."""
+    if state.is_insert or state.is_update or state.is_delete:
+        _check_role()
+
+
+def _check_role() -> None:
     grant = current()
     if grant is None or grant.role is not Role.WRITE:
         raise as_mlflow(Denied("Read only"))
+
+
+def _check(session: Session, _context: object, _instances: object) -> None:
+    _check_role()
     written = [inspect(row) for row in (*session.new, *session.dirty)]
     try:
         for state in written:

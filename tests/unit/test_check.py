@@ -264,6 +264,18 @@ async def test_a_grant_sent_by_the_client_is_overwritten() -> None:
     assert grant.role is Role.READ
 
 
+@pytest.mark.parametrize("query", ["caf\u00e9", "a b", "a\tb", "\x7f"])
+async def test_a_query_that_would_not_arrive_as_it_was_sent_is_refused(query: str) -> None:
+    payload = question(f"/acme/vision/tracking/?{query}")
+    assert refused(await answer_of(checker(Outcomes(WRITER)), payload))[0] == 400
+
+
+async def test_a_protocol_upgrade_is_refused() -> None:
+    """A mesh's sidecar lets WebSocket through (CVE-2026-73548)."""
+    payload = question("/health", headers={"upgrade": "websocket"})
+    assert refused(await answer_of(checker(Outcomes(WRITER)), payload))[0] == 400
+
+
 async def test_two_hosts_are_refused() -> None:
     payload = question(host="a.example.org,b.example.org")
     assert refused(await answer_of(checker(Outcomes(WRITER)), payload))[0] == 400

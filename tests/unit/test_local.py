@@ -58,9 +58,14 @@ class TestUp:
         assert first.environ["SECRET_KEY_FILE"] == str(options.data / "secret-key")
 
     def test_leaves_a_secret_key_that_is_set_where_it_is(self, options: RunOptions) -> None:
-        options.env_file.write_text(f"GITLAB_URL=https://gitlab.example.com\nSECRET_KEY={'k' * 32}")
+        options.env_file.write_text(
+            "GITLAB_URL=https://gitlab.example.com\nSECRET_KEY=0123456789abcdef0123456789abcdef"
+        )
         installation = own_installation(options)
-        assert installation.settings.secret_key.get_secret_value() == "k" * 32
+        assert (
+            installation.settings.secret_key.get_secret_value()
+            == "0123456789abcdef0123456789abcdef"
+        )
         assert not list(options.data.iterdir())
         assert not {"SECRET_KEY", "SECRET_KEY_FILE"} & set(installation.environ)
 
@@ -105,7 +110,10 @@ class TestDemo:
         self, options: RunOptions, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         options.env_file.write_text("SHARINGHUB_URL=https://sharinghub.example.com\n")
-        monkeypatch.setattr("os.environ", {"GITLAB_URL": "https://real", "SECRET_KEY": "k" * 32})
+        monkeypatch.setattr(
+            "os.environ",
+            {"GITLAB_URL": "https://real", "SECRET_KEY": "0123456789abcdef0123456789abcdef"},
+        )
         installation = demo_installation(options)
         assert installation.settings.gitlab_url == "http://127.0.0.1:8080"
         assert "SECRET_KEY" not in installation.environ

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from extauthz.edge.errors import BadRequest, NotFound
 from extauthz.edge.routes import EXACT, PREFIXES, is_mlflow, is_public
-from extauthz.edge.scope import Page, Redirect, Scope, View, is_project_path, scope_of
+from extauthz.edge.scope import (
+    Page,
+    Redirect,
+    Scope,
+    View,
+    _readings,
+    is_project_path,
+    scope_of,
+)
 
 # Names that MLflow's routes, GitLab and we use ourselves: every one may be a group or a project.
 WORDS = sorted(
@@ -231,7 +239,9 @@ def test_nothing_is_served_outside_the_public_path(path: str) -> None:
     ("method", "path", "public"),
     [
         ("GET", "/health", True),
-        ("POST", "/health", True),
+        ("HEAD", "/health", True),
+        ("POST", "/health", False),
+        ("POST", "/version", False),
         ("GET", "/version", True),
         ("GET", "/static-files/x.js", True),
         ("HEAD", "/static-files/x.js", True),
@@ -243,3 +253,11 @@ def test_nothing_is_served_outside_the_public_path(path: str) -> None:
 )
 def test_only_these_need_no_caller(method: str, path: str, *, public: bool) -> None:
     assert is_public(method, path) is public
+
+
+def test_a_path_full_of_marks_is_read_in_few_steps() -> None:
+    """Each further reading would cost the loop time, and an unauthenticated client sets it."""
+    path = "/tracking" * 900
+    assert sum(1 for _ in _readings(path)) <= 21
+    with pytest.raises(NotFound):
+        scope_of(path)

@@ -58,6 +58,30 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.project_cache_timeout == 7
 
 
+def test_an_empty_variable_does_not_undo_the_file(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("GITLAB_MANDATORY_TOPICS=mlflow\n")
+    settings = Settings.load({**GITLAB, "GITLAB_MANDATORY_TOPICS": ""}, env_file=env_file)
+    assert settings.gitlab_mandatory_topics == ("mlflow",)
+
+
+@pytest.mark.parametrize("name", ["VISITOR_ACCES", "visitor_access", "TRUSTED_HOP", "SECRETKEY"])
+def test_a_misspelt_name_in_the_file_is_refused(tmp_path: Path, name: str) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text(f"{name}=x\nAWS_REGION=y\nMLFLOW_S3_ENDPOINT_URL=z\n")
+    with pytest.raises(SettingsError, match=name):
+        Settings.load(GITLAB, env_file=env_file)
+    env_file.write_text("AWS_REGION=y\nMLFLOW_S3_ENDPOINT_URL=z\nMLFLOW_TRACKING_URI=u\n")
+    assert Settings.load(GITLAB, env_file=env_file).gitlab_url
+
+
+def test_a_secret_in_the_file_is_taken_as_it_stands(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("SECRET_KEY=0123456789abcdef0123456789${HOME}\n")
+    secret = Settings.load(GITLAB, env_file=env_file).secret_key
+    assert secret.get_secret_value().endswith("${HOME}")
+
+
 def test_a_missing_file_is_no_error(tmp_path: Path) -> None:
     assert Settings.load(GITLAB, env_file=tmp_path / "absent").gitlab_url
 
@@ -75,6 +99,15 @@ def test_an_empty_value_is_unset() -> None:
         ({"GITLAB_URL": "ftp://gitlab.example.com"}, ["GITLAB_URL"]),
         ({"GITLAB_URL": "https://u:p@gitlab.example.com"}, ["GITLAB_URL"]),
         ({"GITLAB_URL": "https://gitlab.example.com/?x"}, ["GITLAB_URL"]),
+        ({"GITLAB_URL": "https://:p@gitlab.example.com"}, ["GITLAB_URL"]),
+        ({"GITLAB_URL": "https://gitlab.example.com:99999"}, ["ort"]),
+        ({"GITLAB_URL": "https://gitlab.example.com:0"}, ["GITLAB_URL"]),
+        ({**GITLAB, "PUBLIC_URL": "https://mlflow.example.com/a/../b"}, ["PUBLIC_URL"]),
+        ({**GITLAB, "PUBLIC_URL": "https://mlflow.example.com/a//b"}, ["PUBLIC_URL"]),
+        ({**GITLAB, "PUBLIC_URL": "https://mlflow.example.com/a b"}, ["PUBLIC_URL"]),
+        ({**GITLAB, "GITLAB_MANDATORY_TOPICS": " , "}, ["GITLAB_MANDATORY_TOPICS"]),
+        ({**GITLAB, "GITLAB_MANDATORY_TOPICS_FILE": "/x"}, ["GITLAB_MANDATORY_TOPICS_FILE"]),
+        ({**GITLAB, "SECRET_KEY": " " * 40}, ["SECRET_KEY", "guessed"]),
         ({**GITLAB, "MLFLOW_URL": "http://mlflow:5000/base"}, ["MLFLOW_URL"]),
         ({**GITLAB, "SECRET_KEY": "short"}, ["SECRET_KEY", "openssl rand"]),
         ({**GITLAB, "GRANT_KEY": "short"}, ["GRANT_KEY", "openssl rand"]),
@@ -128,7 +161,7 @@ def test_the_grant_key_is_derived_unless_set() -> None:
     assert len(derived) >= 32
     assert derived != SECRET
     assert load(**GITLAB, SECRET_KEY=SECRET).grant_key.get_secret_value() == derived
-    own = "f" * 32
+    own = SECRET[::-1]
     assert load(**GITLAB, SECRET_KEY=SECRET, GRANT_KEY=own).grant_key.get_secret_value() == own
 
 
@@ -170,9 +203,9 @@ def test_what_follows_from_the_urls() -> None:
         GITLAB_URL="https://gitlab.example.com:8443/git/",
         PUBLIC_URL="https://hub.example.org/mlflow/",
         MLFLOW_URL="http://mlflow:5001",
-        GITLAB_MANDATORY_TOPICS=" sharinghub:aimodel, x ,",
+        GITLAB_MANDATORY_TOPICS=" sharinghub:aimodel, x ",
     )
-    assert settings.instance == "gitlab.example.com:8443"
+    assert settings.instance == "gitlab.example.com:8443/git"
     assert settings.prefix == "/mlflow"
     assert settings.mlflow_host == "mlflow:5001"
     assert settings.gitlab_mandatory_topics == ("sharinghub:aimodel", "x")

@@ -1,0 +1,264 @@
+"""The gate alone, in front of an app that records what it is handed."""
+
+import json
+import logging
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from starlette.types import Receive, Scope, Send
+
+from extauthz.grant import (
+    HEADER,
+    LEEWAY,
+    LIFETIME,
+    Grant,
+    GrantKey,
+    GrantSigner,
+    GrantVerifier,
+    View,
+)
+from extauthz.headers import REMOVED
+from extauthz.levels import Role
+from extauthz.plugin.context import current
+from extauthz.plugin.gate import PROJECTS, Gate
+from extauthz.plugin.grants import MOST, VerifiedGrants
+
+KEY = GrantKey(SecretStr("a grant key that is long enough for tests"))
+OTHER_KEY = GrantKey(SecretStr("another grant key that is long enough too"))
+INSTANCE = "gitlab.test"
+NOW = 1_800_000_000.0
+WRITER = Grant(
+    view=View.PROJECT, instance=INSTANCE, role=Role.WRITE, project_id=42, project_path="acme/vision"
+)
+EVERYTHING = Grant(view=View.GLOBAL, instance=INSTANCE, projects=(1, 2))
+SYSTEM = Grant(view=View.SYSTEM, instance=INSTANCE)
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class Clock:
+    now: float = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(slots=True)
+class App:
+    """Records the requests that got through, and the grant each was made under."""
+
+    seen: list[tuple[Scope, Grant | None]] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        self.seen.append((scope, current()))
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+
+@dataclass(slots=True)
+class Door:
+    """A gate, its clock, and what it lets through."""
+
+    clock: Clock = field(default_factory=Clock)
+    app: App = field(default_factory=App)
+    keys: Sequence[GrantKey] = (KEY,)
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        verifier = GrantVerifier(self.keys, instance=INSTANCE, clock=self.clock)
+        grants = VerifiedGrants(verifier, clock=self.clock)
+        self.gate = Gate(self.app, grants=grants, owners=lambda: [3, 5])
+
+    def sign(self, grant: Grant, key: GrantKey = KEY) -> tuple[str, str]:
+        return HEADER, GrantSigner(key, clock=self.clock).sign(grant)
+
+    async def ask(
+        self, *headers: tuple[str, str], path: str = "/", method: str = "GET", kind: str = "http"
+    ) -> tuple[int, dict[str, str], Any]:
+        """Send a request; returns status, headers and the body, parsed."""
+        sent: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        scope = {"type": kind, "method": method, "path": path, "headers": raw}
+        await self.gate(scope, receive, send)
+        if kind == "websocket":
+            return sent[0]["code"], {}, None
+        body = b"".join(message.get("body", b"") for message in sent)
+        answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return sent[0]["status"], answered, json.loads(body) if body else None
+
+    def received(self) -> dict[str, str]:
+        """Return the headers of the last request that got through."""
+        return {name.decode(): value.decode() for name, value in self.app.seen[-1][0]["headers"]}
+
+
+async def test_a_project_grant_lets_a_request_through_into_its_workspace() -> None:
+    door = Door()
+
+    assert (await door.ask(door.sign(WRITER), ("accept", "*/*")))[0] == 200
+
+    assert door.app.seen[-1][1] == WRITER
+    assert door.received() == {"accept": "*/*", "x-mlflow-workspace": "p42"}
+    assert current() is None
+
+
+async def test_the_global_view_has_no_workspace() -> None:
+    door = Door()
+
+    await door.ask(door.sign(EVERYTHING), ("X-MLFLOW-WORKSPACE", "p7"))
+
+    assert door.received() == {}
+
+
+@pytest.mark.parametrize("name", REMOVED)
+async def test_what_mlflow_must_not_hold_is_removed(name: str) -> None:
+    door = Door()
+
+    await door.ask(("accept", "*/*"), (name.upper(), "p7"), (name, "p8"), door.sign(EVERYTHING))
+
+    assert door.received() == {"accept": "*/*"}
+
+
+@pytest.mark.parametrize("name", [name for name in (HEADER, *REMOVED) if "-" in name])
+async def test_a_twin_written_with_underscores_is_refused(name: str) -> None:
+    """CVE-2025-64484: WSGI takes `x_name` for `x-name`."""
+    door = Door()
+
+    for twin in (name.replace("-", "_"), name.replace("-", "_", 1), name.upper().replace("-", "_")):
+        assert (await door.ask(door.sign(WRITER), (twin, "p7")))[0] == 400
+    assert door.app.seen == []
+
+
+@pytest.mark.parametrize("path", ["/", "/version", "/health/", "//health", "/api/2.0/x", PROJECTS])
+async def test_without_a_grant_there_is_only_health(path: str) -> None:
+    door = Door()
+
+    status, _, body = await door.ask(path=path)
+
+    assert status == 403
+    assert body["error_code"] == "PERMISSION_DENIED"
+    assert door.app.seen == []
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("HEAD", 200), ("POST", 403)])
+async def test_health_is_read_without_a_grant(method: str, status: int) -> None:
+    door = Door()
+
+    assert (await door.ask(path="/health", method=method))[0] == status
+
+
+async def test_a_forged_grant_is_refused_even_for_health() -> None:
+    door = Door()
+    foreign = Grant(view=View.PUBLIC, instance="gitlab.elsewhere")
+    unsigned = "eyJhbGciOiJub25lIn0.e30."
+
+    for header in (
+        door.sign(WRITER, OTHER_KEY),
+        door.sign(foreign),
+        (HEADER, unsigned),
+        (HEADER, ""),
+        (HEADER, "\xff"),
+    ):
+        assert (await door.ask(header, path="/health"))[0] == 403
+    assert door.app.seen == []
+
+
+async def test_two_copies_of_a_grant_are_refused() -> None:
+    door = Door()
+    once = door.sign(WRITER)
+
+    assert (await door.ask(once, once))[0] == 403
+    assert (await door.ask(once, (HEADER.upper(), once[1])))[0] == 403
+    assert door.app.seen == []
+
+
+@pytest.mark.parametrize("passed", [LIFETIME + LEEWAY + 1, -LEEWAY - 1])
+async def test_a_grant_outside_its_time_is_worth_a_second_try_and_a_log_line(
+    passed: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = Door()
+    header = door.sign(WRITER)
+    door.clock.now += passed
+
+    with caplog.at_level(logging.WARNING):
+        status, headers, body = await door.ask(header)
+
+    assert (status, body["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert int(headers["retry-after"]) > 0
+    assert "grant.expired" in caplog.text
+    assert header[1] not in caplog.text
+    assert "acme" not in caplog.text
+
+
+async def test_a_grant_already_seen_expires_too() -> None:
+    door = Door()
+    header = door.sign(WRITER)
+
+    for passed, status in ((0, 200), (LIFETIME + LEEWAY, 200), (LIFETIME + LEEWAY + 1, 503)):
+        door.clock.now = NOW + passed
+        assert (await door.ask(header))[0] == status
+
+
+async def test_a_grant_of_the_previous_key_is_opened() -> None:
+    door = Door(keys=(OTHER_KEY, KEY))
+
+    assert (await door.ask(door.sign(WRITER)))[0] == 200
+
+
+def test_only_so_many_grants_are_remembered() -> None:
+    door = Door()
+    grants = VerifiedGrants(
+        GrantVerifier([KEY], instance=INSTANCE, clock=door.clock), clock=door.clock
+    )
+
+    for number in range(1, MOST + 50):
+        grants.open(door.sign(Grant(view=View.GLOBAL, instance=INSTANCE, projects=(number,)))[1])
+
+    assert len(grants._known) == MOST
+
+
+async def test_the_edge_asks_for_the_projects_that_own_rows() -> None:
+    door = Door()
+
+    status, _, body = await door.ask(door.sign(SYSTEM), path=PROJECTS)
+
+    assert (status, body) == (200, {"projects": [3, 5]})
+    assert door.app.seen == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", PROJECTS), ("GET", "/"), ("GET", "/health")])
+async def test_the_grant_of_the_edge_reaches_nothing_else(method: str, path: str) -> None:
+    door = Door()
+
+    assert (await door.ask(door.sign(SYSTEM), method=method, path=path))[0] == 403
+    assert door.app.seen == []
+
+
+async def test_a_websocket_is_closed_unopened() -> None:
+    door = Door()
+
+    assert (await door.ask(door.sign(WRITER), kind="websocket"))[0] == 1008
+    assert door.app.seen == []
+
+
+async def test_the_lifespan_is_the_apps_own_and_other_protocols_are_ignored() -> None:
+    door = Door()
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError("nothing is sent or received")
+
+    await door.gate({"type": "lifespan"}, nothing, nothing)
+    await door.gate({"type": "something new"}, nothing, nothing)
+
+    assert [scope["type"] for scope, _ in door.app.seen] == ["lifespan"]
