@@ -100,7 +100,7 @@ def connection_manager(
             HttpConnectionManagerPathWithEscapedSlashesAction.REJECT_REQUEST
         ),
         common_http_protocol_options=HttpProtocolOptions(
-            idle_timeout=timedelta(minutes=5),
+            idle_timeout=timedelta(minutes=1),
             headers_with_underscores_action=(
                 HttpProtocolOptionsHeadersWithUnderscoresAction.REJECT_REQUEST
             ),
