@@ -30,6 +30,14 @@ def local_replies() -> LocalReplyConfig:
                 retry=True,
             ),
             _reply(
+                # What the edge sets passes its own checks; only beside a client's headers of
+                # nearly the limit it is too much.
+                "response.code_details == 'ext_authz_invalid'",
+                "BAD_REQUEST",
+                "The request's headers are too large.",
+                status=431,
+            ),
+            _reply(
                 "response.code in [502, 503, 504]",
                 "TEMPORARILY_UNAVAILABLE",
                 "MLflow cannot be reached right now. Try again in a moment.",
@@ -52,7 +60,9 @@ def local_replies() -> LocalReplyConfig:
     )
 
 
-def _reply(when: str, code: str, message: str, *, retry: bool = False) -> ResponseMapper:
+def _reply(
+    when: str, code: str, message: str, *, retry: bool = False, status: int | None = None
+) -> ResponseMapper:
     condition = ExpressionFilter(expression=f"{_NOT_THE_EDGE} && {when}")
     name = "envoy.access_loggers.extension_filters.cel"
     extension = ExtensionFilter(name=name, typed_config=Packed.pack(condition))
@@ -62,4 +72,5 @@ def _reply(when: str, code: str, message: str, *, retry: bool = False) -> Respon
         filter=AccessLogFilter(extension_filter=extension),
         body_format_override=SubstitutionFormatString(json_format=body),
         headers_to_add=[retry_after] if retry else [],
+        status_code=status,
     )

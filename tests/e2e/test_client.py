@@ -1,6 +1,5 @@
 """The unmodified MLflow client in a project's view."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ class Developed:
 
 
 @pytest.fixture(scope="module")
-def developed(whole_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developed]:
+def developed(whole_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Developed:
     project = Tenants(whole_stack).project()
     token = project.tenants.token(project.member(DEVELOPER))
     printed = run_client(
@@ -31,7 +30,7 @@ def developed(whole_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> I
         folder=tmp_path_factory.mktemp("developer"),
         MLFLOW_TRACKING_TOKEN=token,
     )
-    yield Developed(project, printed)
+    return Developed(project, printed)
 
 
 def test_a_developer_does_everything_the_client_can(developed: Developed) -> None:

@@ -1,5 +1,6 @@
 """Two projects with the same names for everything, and one endpoint after another through Envoy."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
@@ -25,8 +26,8 @@ class Tenant:
     developer: Caller
 
 
-def tenant(tenants: Tenants) -> Tenant:
-    project = tenants.project()
+def tenant(tenants: Tenants, number: int | None = None) -> Tenant:
+    project = tenants.project(id=number)
     return Tenant(project, build(tenants.stack.mlflow, project.id), project.developer())
 
 
@@ -103,6 +104,16 @@ def test_only_developers_of_the_project_write(
     assert store.contents() != before
 
 
+def test_an_id_that_begins_like_another_is_another(tenants: Tenants) -> None:
+    short, long = tenant(tenants, 7_000_001), tenant(tenants, 70_000_019)
+    before = tenants.stack.mlflow.contents()
+    for ours, theirs in ((short, long), (long, short)):
+        for endpoint in (*READS, *WRITES):
+            for answer in answers(ours.developer, theirs, endpoint):
+                assert answer.status == endpoint.foreign, (str(endpoint), answer.body)
+    assert tenants.stack.mlflow.contents() == before
+
+
 def test_the_same_name_is_another_thing_in_another_project(tenants: Tenants) -> None:
     ours, theirs = tenant(tenants), tenant(tenants)
     names = {"experiment_name": "churn"}, {"name": "churn"}
@@ -133,21 +144,35 @@ def test_a_list_holds_what_the_project_holds(pair: tuple[Tenant, Tenant]) -> Non
             assert not [mark for mark in other.holds.marks if mark in str(found)]
 
 
+def test_nothing_is_mixed_up_under_load(tenants: Tenants, pair: tuple[Tenant, Tenant]) -> None:
+    everywhere = tenants.everywhere("")
+    callers = [(one, one.developer) for one in pair]
+    callers += [(one, one.developer.in_view_of(everywhere)) for one in pair]
+    for one, caller in callers:
+        eventually(lambda: len(everything(caller, one)["experiments/search"]), 2)  # noqa: B023 - now
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda pick: everything(pick[1], *pair), callers * 15)
+        for (one, _), answers_to_one in zip(callers * 15, found, strict=True):
+            (other,) = (each for each in pair if each is not one)
+            assert [mark for mark in one.holds.marks if mark in str(answers_to_one)]
+            assert not [mark for mark in other.holds.marks if mark in str(answers_to_one)]
+
+
 def test_the_global_view_of_a_member_of_nothing_is_empty(
     tenants: Tenants, pair: tuple[Tenant, Tenant]
 ) -> None:
     nobody = tenants.everywhere(tenants.token(tenants.user()))
     member = pair[0].developer.in_view_of(nobody)
-    eventually(lambda: len(everything(member, pair)["experiments/search"]), 2)
-    for endpoint, found in everything(member, pair).items():
+    eventually(lambda: len(everything(member, *pair)["experiments/search"]), 2)
+    for endpoint, found in everything(member, *pair).items():
         assert [mark for mark in pair[0].holds.marks if mark in str(found)], endpoint
         assert not [mark for mark in pair[1].holds.marks if mark in str(found)], endpoint
-    assert not any(everything(nobody, pair).values())
+    assert not any(everything(nobody, *pair).values())
 
 
-def everything(caller: Caller, pair: tuple[Tenant, Tenant]) -> dict[str, list[object]]:
+def everything(caller: Caller, *tenants: Tenant) -> dict[str, list[object]]:
     """Return all that a caller finds, by the endpoint that found it."""
-    ids = [one.holds.experiment for one in pair]
+    ids = [one.holds.experiment for one in tenants]
     found = {
         "experiments/search": caller.post("experiments/search", max_results=100),
         "runs/search": caller.post("runs/search", experiment_ids=ids),

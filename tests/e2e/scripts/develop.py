@@ -1,11 +1,11 @@
 """A developer's day: experiments, runs, artifacts, a model, and finding all of it again."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import pandas
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
@@ -15,8 +15,8 @@ EXPERIMENT, MODEL = "detector", "detector"
 class Doubler(mlflow.pyfunc.PythonModel):  # type: ignore[misc] # MLflow is untyped
     """A model with nothing to learn."""
 
-    def predict(self, _context: Any, model_input: pandas.DataFrame) -> list[int]:
-        return [2 * number for number in model_input["number"]]
+    def predict(self, model_input: list[int]) -> list[int]:
+        return [2 * number for number in model_input]
 
 
 def log_a_run() -> dict[str, Any]:
@@ -75,7 +75,7 @@ def download(logged: dict[str, Any]) -> dict[str, Any]:
         "artifacts": sorted(artifact.path for artifact in artifacts),
         "hello": mlflow.artifacts.load_dict(f"{run}/notes/hello.json"),
         "weights": Path(weights).read_bytes() == bytes(range(256)),
-        "predicted": model.predict(pandas.DataFrame({"number": [1, 21]})),
+        "predicted": model.predict([1, 21]),
         "files": sorted(path.name for path in Path(weights).parent.iterdir()),
     }
 
@@ -83,7 +83,7 @@ def download(logged: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     mlflow.set_experiment(EXPERIMENT)
     logged = log_a_run()
-    print(json.dumps(logged | register(logged) | find(logged) | download(logged)))
+    json.dump(logged | register(logged) | find(logged) | download(logged), sys.stdout)
 
 
 main()
