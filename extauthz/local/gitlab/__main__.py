@@ -10,7 +10,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from aiohttp import web
 
 from extauthz.local.gitlab.app import create_app
-from extauthz.local.gitlab.world import World, world_of
+from extauthz.local.gitlab.instance import Instance
+from extauthz.local.gitlab.world import CALLBACK, World, world_of
 
 
 def main() -> int:
@@ -19,9 +20,13 @@ def main() -> int:
     parser.add_argument("--host", type=ip_address, default=ip_address("127.0.0.1"))
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--world", type=World, choices=list(World), default=World.DEMO)
+    parser.add_argument(
+        "--callback", default=CALLBACK, help="where the demo's application takes its logins"
+    )
     given = parser.parse_args()
+    instance = world_of(given.world, given.callback)
     try:
-        asyncio.run(_serve(given.host, given.port, given.world))
+        asyncio.run(_serve(given.host, given.port, instance))
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         print(
@@ -31,10 +36,10 @@ def main() -> int:
     return 0
 
 
-async def _serve(host: IPv4Address | IPv6Address, port: int, world: World) -> None:
+async def _serve(host: IPv4Address | IPv6Address, port: int, instance: Instance) -> None:
     stopped = _on_signal()
     # Whoever reaches the control endpoint owns this GitLab, so it stays on this machine.
-    app = create_app(world_of(world), control=host.is_loopback)
+    app = create_app(instance, control=host.is_loopback)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
     await runner.setup()
     try:

@@ -8,6 +8,8 @@ from extauthz.local.gitlab.errors import ApiError, Moved
 from extauthz.local.gitlab.faults import play
 from extauthz.local.gitlab.graphql import GraphQL
 from extauthz.local.gitlab.instance import Instance
+from extauthz.local.gitlab.oauth.browser import Browser
+from extauthz.local.gitlab.oauth.endpoints import Endpoints
 from extauthz.local.gitlab.rest import Rest
 from extauthz.local.gitlab.site import Site
 
@@ -23,6 +25,8 @@ def create_app(instance: Instance, *, control: bool) -> web.Application:
         app.add_routes(Control(site).routes())
     app.add_routes(GraphQL(site).routes())
     app.add_routes(Rest(site).routes())
+    app.add_routes(Endpoints(site).routes())
+    app.add_routes(Browser(site).routes())
     return app
 
 

@@ -11,6 +11,7 @@ from extauthz.local.gitlab.errors import (
     unauthorized,
 )
 from extauthz.local.gitlab.instance import Instance
+from extauthz.local.gitlab.oauth.issuing import note_use
 from extauthz.local.gitlab.records import State, Token, TokenKind, User
 
 _WHY_NOT = {
@@ -67,6 +68,7 @@ def _token(instance: Instance, headers: Mapping[str, str]) -> Token | None:
     bearer = bearer_of(headers)
     oauth = instance.tokens.get(bearer)
     if oauth and oauth.kind is TokenKind.OAUTH:
+        note_use(instance, bearer)
         return oauth
     secret = headers.get("PRIVATE-TOKEN") or bearer
     if not secret or secret.startswith("glcbt-"):

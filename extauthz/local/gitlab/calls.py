@@ -9,6 +9,7 @@ from graphql import FieldNode, GraphQLError, OperationDefinitionNode, parse
 from pydantic_core import from_json
 
 GRAPHQL_PATH = "/api/graphql"
+TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path
 _KEPT = 20_000
 
 
@@ -16,7 +17,8 @@ _KEPT = 20_000
 class Call:
     """One request. `operation` names the root fields of a GraphQL query, sorted and with commas.
 
-    `headers` are the lower-case names of its headers, never their values.
+    At the token endpoint it is the grant type. `headers` are the lower-case names of its headers,
+    never their values.
     """
 
     method: str
@@ -36,6 +38,8 @@ class CallLog:
         operation = ""
         if request.path == GRAPHQL_PATH:
             operation = _operation(await request.read())
+        elif request.path == TOKEN_PATH:
+            operation = str((await request.post()).get("grant_type", ""))
         names = sorted({name.lower() for name in request.headers})
         self.calls.append(Call(request.method, request.raw_path, operation, tuple(names)))
 

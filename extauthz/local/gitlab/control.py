@@ -6,9 +6,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import ValidationError, validate_call
 from pydantic_core import from_json, to_jsonable_python
+from yarl import URL
 
 from extauthz.local.gitlab.faults import Fault
 from extauthz.local.gitlab.instance import Refused
+from extauthz.local.gitlab.oauth.authority import Authority
 from extauthz.local.gitlab.site import Site
 from extauthz.local.gitlab.world import World, world_of
 
@@ -30,6 +32,15 @@ CHANGES = (
     "create_access_token",
     "update_token",
     "set_version",
+)
+OAUTH_CHANGES = (
+    "create_application",
+    "tamper",
+    "rotate_keys",
+    "mint_id_token",
+    "expire_access_tokens",
+    "revoke_applications",
+    "sign_out",
 )
 
 
@@ -53,12 +64,14 @@ class Control:
 
     async def change(self, request: web.Request) -> web.Response:
         """Make one change."""
-        return _json(self._make(request.match_info["change"], from_json(await request.read())))
+        name, arguments = request.match_info["change"], from_json(await request.read())
+        return _json(self._make(name, arguments, request.url.origin()))
 
     async def batch(self, request: web.Request) -> web.Response:
         """Make many changes, each a pair of its name and its arguments."""
         changes = from_json(await request.read())
-        return _json([self._make(name, arguments) for name, arguments in changes])
+        base = request.url.origin()
+        return _json([self._make(name, arguments, base) for name, arguments in changes])
 
     async def reset(self, request: web.Request) -> web.Response:
         """Start again with a world, healthy and with an empty log."""
@@ -87,11 +100,16 @@ class Control:
         self._site.calls.calls.clear()
         return _json(None)
 
-    def _make(self, name: str, arguments: dict[str, Any]) -> Any:
-        if name not in CHANGES:
+    def _make(self, name: str, arguments: dict[str, Any], base: URL) -> Any:
+        instance = self._site.instance
+        if name in CHANGES:
+            change = getattr(instance, name)
+        elif name in OAUTH_CHANGES:
+            change = getattr(Authority(instance, base), name)
+        else:
             raise Refused(f"there is no change {name}")
         # Pydantic turns the JSON into what the method declares, or says what does not fit.
-        return validate_call(getattr(self._site.instance, name))(**arguments)
+        return validate_call(change)(**arguments)
 
 
 @web.middleware

@@ -20,7 +20,7 @@ def user_entity(user: User, base: URL) -> Entity:
         "created_at": _CREATED,
         "bot": user.bot,
         "external": user.external,
-        "email": f"{user.username}@example.com",
+        "email": user.email,
     } | ({"is_admin": True} if user.admin else {})
 
 
@@ -93,13 +93,13 @@ def personal_token_entity(token: Token) -> Entity:
     } | granular
 
 
-def oauth_token_entity(token: Token) -> Entity:
-    """Return what `/oauth/token/info` says of a token."""
+def oauth_token_entity(token: Token, client_id: str) -> Entity:
+    """Return what `/oauth/token/info` says of a token and of the application it is for."""
     return {
         "resource_owner_id": token.user_id,
         "scope": list(token.scopes),
         "expires_in": token.seconds_left,
-        "application": {"uid": "demo"},
+        "application": {"uid": client_id},
         "created_at": int(token.created.timestamp()),
     }
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from extauthz.local.gitlab.oauth.state import OAuth
 from extauthz.local.gitlab.records import (
     Group,
     Level,
@@ -24,7 +25,7 @@ class Refused(Exception):  # noqa: N818 - named for what happened
 
 
 class Instance:
-    """Users, groups, projects, memberships, shares and tokens.
+    """Users, groups, projects, memberships, shares and tokens; `oauth` is about applications.
 
     Members and shares are kept by group id and by project id; an inner key is the id of the user
     or of the invited group, its value the level. Paths and user names are found in any letter case.
@@ -40,6 +41,7 @@ class Instance:
         self.project_members: defaultdict[int, dict[int, int]] = defaultdict(dict)
         self.group_shares: defaultdict[int, dict[int, int]] = defaultdict(dict)
         self.project_shares: defaultdict[int, dict[int, int]] = defaultdict(dict)
+        self.oauth = OAuth()
         self._user_ids: dict[str, int] = {}
         self._group_ids: dict[str, int] = {}
         self._project_ids: dict[str, int] = {}

@@ -55,6 +55,11 @@ class User:
     external: bool = False
     bot: bool = False
 
+    @property
+    def email(self) -> str:
+        """The user's primary address."""
+        return f"{self.username}@example.com"
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

@@ -3,11 +3,10 @@
 from aiohttp import web
 from yarl import URL
 
-from extauthz.local.gitlab.caller import Caller, Needs, bearer_of, caller_of
+from extauthz.local.gitlab.caller import Caller, Needs, caller_of
 from extauthz.local.gitlab.entities import (
     Entity,
     member_entity,
-    oauth_token_entity,
     personal_token_entity,
     project_entity,
     simple_project_entity,
@@ -29,7 +28,7 @@ _ITSELF = Needs(())
 
 
 class Rest:
-    """The routes below `/api/v4`, and `/oauth/token/info`."""
+    """The routes below `/api/v4`."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -42,7 +41,6 @@ class Rest:
             web.get("/api/v4/projects/{id}", self.project),
             web.get("/api/v4/projects/{id}/members/all/{user_id}", self.member),
             web.get("/api/v4/personal_access_tokens/self", self.personal_token),
-            web.get("/oauth/token/info", self.oauth_token),
             web.route("*", "/api/v4/{rest:.*}", _no_route),
         ]
 
@@ -94,21 +92,6 @@ class Rest:
         if token.kind is not TokenKind.PERSONAL:
             raise bad_request("This endpoint requires token type to be a personal access token")
         return web.json_response(personal_token_entity(token))
-
-    async def oauth_token(self, request: web.Request) -> web.Response:
-        """Return the OAuth token of the request; it knows no other kind, and asks of no account."""
-        token = self._instance.tokens.get(bearer_of(request.headers))
-        usable = token and token.kind is TokenKind.OAUTH and not token.revoked and not token.expired
-        if token is None or not usable:
-            raise ApiError(
-                401,
-                {
-                    "error": "invalid_token",
-                    "error_description": "The access token is invalid",
-                    "state": "unauthorized",
-                },
-            )
-        return web.json_response(oauth_token_entity(token))
 
     @property
     def _instance(self) -> Instance:

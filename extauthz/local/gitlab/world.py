@@ -2,9 +2,17 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from extauthz.local.gitlab.instance import Instance
+from extauthz.local.gitlab.oauth.authority import SCOPES
+from extauthz.local.gitlab.oauth.records import Application
 from extauthz.local.gitlab.records import Level, State, Visibility
+
+# The application of the demo never changes either.
+CLIENT_ID: Final = "demo-mlflow"
+CLIENT_SECRET: Final = "gloas-demo-mlflow"  # noqa: S105 - public, and good for the demo only
+CALLBACK: Final = "http://localhost:5000/auth/authorize"
 
 
 class World(StrEnum):
@@ -23,15 +31,16 @@ class DemoUser:
     note: str
 
 
-def world_of(world: World) -> Instance:
+def world_of(world: World, callback: str = CALLBACK) -> Instance:
     """Return an instance with the content of a world."""
-    return demo_world()[0] if world is World.DEMO else Instance()
+    return demo_world(callback)[0] if world is World.DEMO else Instance()
 
 
-def demo_world() -> tuple[Instance, tuple[DemoUser, ...]]:
+def demo_world(callback: str = CALLBACK) -> tuple[Instance, tuple[DemoUser, ...]]:
     """Return a small company with two departments, and the people in it worth trying.
 
-    The tokens never change, so that what the documentation shows can be pasted.
+    The tokens never change, so that what the documentation shows can be pasted. `callback` is
+    where the registered application takes its logins.
     """
     instance = Instance()
     _people(instance)
@@ -40,6 +49,9 @@ def demo_world() -> tuple[Instance, tuple[DemoUser, ...]]:
     people = _demo_users()
     for person in people:
         _give_token(instance, person)
+    instance.oauth.applications[CLIENT_ID] = Application(
+        CLIENT_ID, CLIENT_SECRET, "MLflow", (callback,), SCOPES
+    )
     return instance, people
 
 
