@@ -23,6 +23,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+from tests.gitlab_browser import Browser
 from tests.servers.ports import free_port
 
 GUEST, PLANNER, REPORTER, SECURITY_MANAGER = 10, 15, 20, 25
@@ -37,8 +38,8 @@ class Refused(Exception):  # noqa: N818 - named for what happened
 class Call:
     """One call that GitLab got.
 
-    `operation` names the root fields of a GraphQL query, sorted and joined with commas; `headers`
-    are the lower-case names of the headers.
+    `operation` names the root fields of a GraphQL query, sorted and joined with commas, or the
+    grant type at `/oauth/token`; `headers` are the lower-case names of the headers.
     """
 
     method: str
@@ -55,8 +56,13 @@ class GitLab:
         self.url = url
 
     @classmethod
-    def start(cls, port: int | None = None, *, world: str = "empty") -> Self:
-        """Start one and wait until it listens. `world` is `empty` or `demo`."""
+    def start(
+        cls, port: int | None = None, *, world: str = "empty", callback: str | None = None
+    ) -> Self:
+        """Start one and wait until it listens. `world` is `empty` or `demo`.
+
+        `callback` is where the demo's application takes its logins.
+        """
         number = port or free_port()
         process = subprocess.Popen(
             [
@@ -67,6 +73,7 @@ class GitLab:
                 str(number),
                 "--world",
                 world,
+                *(("--callback", callback) if callback else ()),
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -202,11 +209,86 @@ class GitLab:
         """Revoke a token."""
         self.change("update_token", secret=token, revoked=True)
 
+    def create_application(
+        self,
+        redirect_uris: Iterable[str],
+        *,
+        scopes: Iterable[str] = ("openid", "profile", "email", "read_user", "api"),
+        trusted: bool = False,
+    ) -> tuple[str, str]:
+        """Register an application; returns its client id and secret. A trusted one never asks."""
+        made = self.change(
+            "create_application",
+            redirect_uris=list(redirect_uris),
+            scopes=list(scopes),
+            trusted=trusted,
+        )
+        return made["client_id"], made["secret"]
+
+    def sign_in(
+        self, url: str, user: str, *, consent: bool = True, browser: Browser | None = None
+    ) -> str:
+        """Go from the authorization URL to the callback as a browser does; returns the latter.
+
+        Signs in as the user where GitLab asks, and answers its consent page. A browser that is
+        given stays signed in; raises PageShown where GitLab shows something else.
+        """
+        return (browser or Browser(self.url)).sign_in(url, user, consent=consent)
+
+    def mint_id_token(
+        self,
+        project_path: str,
+        user: str,
+        audience: str | list[str],
+        /,
+        *,
+        timeout: int = 3600,
+        **overrides: object,
+    ) -> str:
+        """Return the id_token of a CI job of a project, started by a user.
+
+        The job has `timeout` seconds. Overrides replace claims; one that is None goes missing.
+        """
+        made = self.change(
+            "mint_id_token",
+            path=project_path,
+            username=user,
+            audience=audience,
+            timeout=timeout,
+            overrides=overrides,
+        )
+        return str(made)
+
+    def tamper(self, **knobs: object) -> None:
+        """Be wrong in these ways and no others; without any, be right again.
+
+        The knobs are the fields of `extauthz.local.gitlab.oauth.tampering.Tampering`:
+        `claims={"nonce": "other"}`, `algorithm="none"`, `access_token_lifetime=5` and so on.
+        """
+        self.change("tamper", knobs=knobs)
+
+    def rotate_keys(self, *, keep_previous: bool = False) -> dict[str, str]:
+        """Sign with new keys, and publish the old ones only if told; returns the new ids."""
+        made: dict[str, str] = self.change("rotate_keys", keep_previous=keep_previous)
+        return made
+
+    def expire_access_tokens(self, user: str) -> None:
+        """Let the access tokens of a user run out, as after two hours; they can be refreshed."""
+        self.change("expire_access_tokens", username=user)
+
+    def revoke_applications(self, user: str) -> None:
+        """Revoke the tokens that applications hold of a user."""
+        self.change("revoke_applications", username=user)
+
+    def sign_out(self, user: str) -> None:
+        """End a user's GitLab sessions in every browser."""
+        self.change("sign_out", username=user)
+
     def set_version(self, version: str) -> None:
         """Be another release, for instance `16.8`, which has no `maxAccessLevel` in GraphQL."""
         self.change("set_version", version=version)
 
-    def change(self, name: str, **arguments: object) -> Any:
+    def change(self, name: str, /, **arguments: object) -> Any:
         """Make any change of `extauthz.local.gitlab.instance.Instance` by its method's name."""
         return self._send("POST", name, arguments)
 
