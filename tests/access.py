@@ -18,6 +18,7 @@ from extauthz.edge.credentials import Credential, Kind
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.mlflow import OwnedProjects
 from extauthz.edge.policy import Policy
+from extauthz.edge.provider import Asker
 from extauthz.edge.upstream import Upstream, open_session
 from extauthz.grant import HEADER, GrantKey, GrantSigner, GrantVerifier, View
 from tests.gitlab import GitLab
@@ -111,7 +112,8 @@ class World:
 
     async def idle(self) -> None:
         """Wait until nothing is asked in the background any more."""
-        while self.access._projects._flights._flights:  # noqa: ASYNC110 - it tells nobody
+        caches = (self.access._projects, self.access._everywhere)
+        while any(cache._flights._flights for cache in caches):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.001)
 
     def known_project(self, token: str, path: str) -> ProjectAccess:
@@ -164,6 +166,11 @@ async def deciding(
 def credential(token: str) -> Credential:
     """Return the credential that a bearer token is."""
     return Credential(Kind.TOKEN, SecretStr(token))
+
+
+def asker(token: str, *, proven: bool = False, view: bool = False) -> Asker:
+    """Return who asks with a bearer token."""
+    return Asker(credential(token), token.encode(), proven=proven, view=view)
 
 
 async def settled(answer: T | Awaitable[T]) -> T:

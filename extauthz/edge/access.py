@@ -12,13 +12,15 @@ from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import Credential
 from extauthz.edge.flights import Flights, landed
 from extauthz.edge.policy import Policy, absent, verdict_on, within_reach
-from extauthz.edge.provider import Provider, Reach, User
+from extauthz.edge.provider import Asker, Provider, Reach, User
 from extauthz.grant import Why
 from extauthz.levels import Role
 
 # The scopes and the end of a token never change; what ends early is its right to be used at all,
 # and every other question to the provider asks for that.
 _SECONDS_OF_REACH: Final = 600.0
+# Not to be told is no property of a token: it could be a hiccup, after which it writes again.
+_SECONDS_UNDESCRIBED: Final = 30.0
 _MOST_PROJECTS: Final = 20_000
 _MOST_REACHES: Final = 20_000
 # One of these can hold thousands of ids.
@@ -76,7 +78,7 @@ class AccessControl:
         self._fingerprints = fingerprints
         self._clock = clock
         self._wall = wall
-        callers = Callers(clock=clock)
+        self._callers = callers = Callers(clock=clock)
         self._projects: AccessCache[ProjectAccess] = AccessCache(
             _MOST_PROJECTS, callers=callers, lifetimes=lifetimes, weaken=_weakened, clock=clock
         )
@@ -117,12 +119,13 @@ class AccessControl:
     async def _ask_project(
         self, who: bytes, credential: Credential, path: str
     ) -> tuple[ProjectAccess, float]:
-        user, project = await self._provider.project(credential, path)
+        asker = Asker(credential, who, proven=self._callers.knows(who))
+        user, project = await self._provider.project(asker, path)
         verdict = verdict_on(project, self._policy)
         if verdict is None:
             raise absent()
         if verdict.role is Role.WRITE:
-            verdict = within_reach(verdict, await self._reach(who, credential))
+            verdict = within_reach(verdict, await self._reach(asker))
         access = ProjectAccess(user, project.id, project.path, verdict.role, verdict.why)
         return access, self._end(who)
 
@@ -130,18 +133,20 @@ class AccessControl:
         self, who: bytes, credential: Credential
     ) -> tuple[GlobalAccess, float]:
         owned = await self._owned.ids()
-        user, seen = await self._provider.projects(credential, owned)
+        asker = Asker(credential, who, proven=self._callers.knows(who), view=True)
+        user, seen = await self._provider.projects(asker, owned)
         readable = {project.id for project in seen if verdict_on(project, self._policy)}
         # The numbers of `owned`, so that many callers' lists share them in memory.
         access = GlobalAccess(user, tuple(number for number in owned if number in readable))
         return access, self._end(who)
 
-    async def _reach(self, who: bytes, credential: Credential) -> Reach:
-        reach = self._reaches.get(who)
+    async def _reach(self, asker: Asker) -> Reach:
+        reach = self._reaches.get(asker.name)
         if reach is None:
-            ask = partial(self._provider.reach, credential)
-            reach = await landed(self._reach_flights.join(who, ask))
-            self._reaches.put(who, reach, until=self._clock() + _SECONDS_OF_REACH)
+            ask = partial(self._provider.reach, asker)
+            reach = await landed(self._reach_flights.join(asker.name, ask))
+            seconds = _SECONDS_OF_REACH if reach.described else _SECONDS_UNDESCRIBED
+            self._reaches.put(asker.name, reach, until=self._clock() + seconds)
         return reach
 
     def _end(self, who: bytes) -> float:

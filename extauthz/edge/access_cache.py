@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, TypeVar
@@ -10,16 +11,19 @@ from typing import Final, Generic, TypeVar
 from extauthz.edge.cache import Cache
 from extauthz.edge.callers import Caller, Callers
 from extauthz.edge.errors import NotFound, Refusal
-from extauthz.edge.flights import Flights, landed
-from extauthz.edge.outage import Down, Outage, Throttled
+from extauthz.edge.flights import MOST, Flights, landed
+from extauthz.edge.outage import Busy, Outage, Throttled, Unreachable
 
 A = TypeVar("A")
 Clock = Callable[[], float]
 # What a question returns: the access, and the time of the clock at which the credential ends.
 Ask = Callable[[], Awaitable[tuple[A, float]]]
 
-# How long a caller waits; the flight goes on, so that his next request finds its answer.
-PATIENCE: Final = 3.5
+# How long a caller waits; the flight goes on, so that his next request finds its answer. Longer
+# than the wait for a slot and the call itself, which so say themselves which of them it was.
+PATIENCE: Final = 4.0
+# Leaves as many for callers who are known.
+_MOST_OF_STRANGERS: Final = MOST // 2
 # After an outage was seen, entries are served stale at once for so long, and ask again behind the
 # caller's back so often.
 _SECONDS_OF_TROUBLE: Final = 30.0
@@ -73,15 +77,13 @@ class AccessCache(Generic[A]):
 
         A known refusal is raised at once; raises a Refusal.
         """
-        entry = self._entry(who, place)
-        if entry is not None:
-            now = self._clock()
-            if now < entry.fresh_until:
-                return entry.access
-            if now < max(entry.troubled_until, self._down_until):
-                self._retry(entry, who, place, ask)
-                return entry.stale
+        entry, now = self._entry(who, place), self._clock()
+        if entry is not None and now < entry.fresh_until:
+            return entry.access
         self._callers.check(who, place)
+        if entry is not None and now < max(entry.troubled_until, self._down_until):
+            self._retry(entry, who, place, ask)
+            return entry.stale
         return self._wait(who, place, ask)
 
     async def close(self) -> None:
@@ -96,23 +98,26 @@ class AccessCache(Generic[A]):
         now = self._clock()
         if now >= entry.retry_at:
             entry.retry_at = now + _SECONDS_BETWEEN_RETRIES
-            self._join(who, place, ask)
+            with suppress(Busy):
+                self._join(who, place, ask)
 
     def _join(self, who: bytes, place: str, ask: Ask[A]) -> asyncio.Task[A | Refusal]:
-        return self._flights.join((who, place), partial(self._ask, who, place, ask))
+        most = MOST if self._callers.knows(who) else _MOST_OF_STRANGERS
+        return self._flights.join((who, place), partial(self._ask, who, place, ask), most=most)
 
     async def _wait(self, who: bytes, place: str, ask: Ask[A]) -> A:
+        flight = self._join(who, place, ask)
         try:
-            flight = self._join(who, place, ask)
             return await landed(flight, patience=self._lifetimes.patience)
         except TimeoutError:
-            return self._in_outage(who, place, Outage("GitLab did not answer in time."))
+            # Not one call that hangs: too many, each of which is answered. That is no outage.
+            raise Busy("The answer did not come in time. Try again in a moment.") from None
 
     async def _ask(self, who: bytes, place: str, ask: Ask[A]) -> A:
         try:
             access, ends = await ask()
         except Outage as outage:
-            if isinstance(outage, Down):
+            if isinstance(outage, Unreachable):
                 self._down_until = self._clock() + _SECONDS_OF_TROUBLE
             return self._in_outage(who, place, outage)
         except Refusal as refusal:
@@ -138,7 +143,7 @@ class AccessCache(Generic[A]):
                 self._entries.drop((self._callers.get(who), place))
             case Throttled() if entry is not None:
                 # An answer to this credential, so it is not served stale any more.
-                entry.troubled_until = self._down_until = 0.0
+                entry.troubled_until = 0.0
 
     def _keep(self, who: bytes, place: str, access: A, ends: float) -> None:
         self._down_until = 0.0

@@ -1,7 +1,7 @@
 """The circuit breaker: stops asking a server that is down, and finds out when it is back."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from enum import StrEnum
 
 
@@ -14,9 +14,11 @@ class State(StrEnum):
 
 
 class Breaker:
-    """Opens after `threshold` failures in a row, and lets one probe through every `pause` seconds.
+    """Opens after failures for `threshold` callers in a row; lets one probe every `pause` seconds.
 
-    Whoever was admitted must report back with exactly one of `succeed`, `fail` and `abandon`.
+    A server can fail for one caller and be well for the others, so all his failures count as one;
+    those of nobody in particular (None) count each. Whoever was admitted must report back with
+    exactly one of `succeed`, `fail` and `abandon`.
     """
 
     def __init__(
@@ -29,7 +31,8 @@ class Breaker:
         self._threshold = threshold
         self._pause = pause
         self._clock = clock
-        self._failures = 0
+        self._failing: set[Hashable] = set()
+        self._failed_last: Hashable = None
         self._probe_at = 0.0
         self.state = State.CLOSED
 
@@ -38,22 +41,23 @@ class Breaker:
         """Seconds until the next probe may go out; 0 when one may now."""
         return max(0.0, self._probe_at - self._clock()) if self.state is State.OPEN else 0.0
 
-    def admit(self) -> bool:
-        """Say whether a call may go out now."""
-        if self.state is State.OPEN and not self.wait:
+    def admit(self, who: Hashable = None) -> bool:
+        """Say whether a call for a caller may go out now."""
+        if self.state is State.OPEN and not self.wait and not self._leaves_it_to_others(who):
             self.state = State.HALF_OPEN
             return True
         return self.state is State.CLOSED
 
     def succeed(self) -> None:
         """Report that the server answered."""
-        self._failures = 0
+        self._failing.clear()
         self.state = State.CLOSED
 
-    def fail(self, *, retry_after: float = 0) -> None:
-        """Report that the server is down; it may have said for how many seconds."""
-        self._failures += 1
-        spent = self.state is State.CLOSED and self._failures >= self._threshold
+    def fail(self, who: Hashable = None, *, retry_after: float = 0) -> None:
+        """Report that the server failed for a caller; it may have said for how many seconds."""
+        self._failing.add(object() if who is None else who)
+        self._failed_last = who
+        spent = self.state is State.CLOSED and len(self._failing) >= self._threshold
         if spent or self.state is State.HALF_OPEN:
             self._open(max(self._pause, retry_after))
 
@@ -62,6 +66,12 @@ class Breaker:
         if self.state is State.HALF_OPEN:
             self._open(0)
 
+    def _leaves_it_to_others(self, who: Hashable) -> bool:
+        """Say whether a caller is the one who failed last, and others had no pause to probe yet."""
+        others_until = self._probe_at + self._pause
+        return who is not None and who == self._failed_last and self._clock() < others_until
+
     def _open(self, pause: float) -> None:
+        self._failing.clear()
         self.state = State.OPEN
         self._probe_at = self._clock() + pause

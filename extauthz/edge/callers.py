@@ -10,6 +10,7 @@ from extauthz.edge.outage import Throttled
 
 SECONDS_REFUSED: Final = 30.0
 SECONDS_ABSENT: Final = 15.0
+SECONDS_KNOWN: Final = 86_400.0
 _MOST: Final = 20_000
 _ANYWHERE: Final = ""
 
@@ -26,16 +27,25 @@ class Callers:
     def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._accepted: Cache[bytes, Caller] = Cache(_MOST, clock=clock)
+        self._known: Cache[bytes, bool] = Cache(_MOST, clock=clock)
         self._refused: Cache[tuple[bytes, str], Refusal] = Cache(_MOST, clock=clock)
 
     def get(self, who: bytes) -> Caller | None:
         """Return the caller with an accepted credential."""
         return self._accepted.get(who)
 
+    def knows(self, who: bytes) -> bool:
+        """Say whether the provider has accepted the credential not so long ago.
+
+        Proves nothing about now; but who asks for such a one has not just made it up.
+        """
+        return self._known.get(who) is not None
+
     def accept(self, who: bytes, *, until: float) -> Caller:
         """Remember that the provider knows the credential."""
         caller = self._accepted.get(who) or Caller()
         self._accepted.put(who, caller, until=until)
+        self._known.put(who, True, until=self._clock() + SECONDS_KNOWN)  # noqa: FBT003 - a set
         return caller
 
     def refuse(self, who: bytes, place: str, refusal: Refusal) -> None:
@@ -44,6 +54,7 @@ class Callers:
         match refusal:
             case Unauthenticated() | Forbidden():
                 self._accepted.drop(who)
+                self._known.drop(who)
                 self._refused.put((who, _ANYWHERE), fresh(refusal), until=now + SECONDS_REFUSED)
             case NotFound():
                 self._refused.put((who, place), fresh(refusal), until=now + SECONDS_ABSENT)

@@ -8,7 +8,9 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from extauthz.edge.errors import Refusal, Unavailable
+from extauthz.edge.outage import Busy
 
+MOST: Final = 1_000
 _CLOSING: Final = "This server is shutting down. Try again in a moment."
 
 K = TypeVar("K", bound=Hashable)
@@ -26,10 +28,17 @@ class Flights(Generic[K, V]):
         self._flights: dict[K, asyncio.Task[V | Refusal]] = {}
         self._log = structlog.get_logger("extauthz.flights")
 
-    def join(self, key: K, ask: Callable[[], Awaitable[V]]) -> asyncio.Task[V | Refusal]:
-        """Return the flight for a key, started now if there is none."""
+    def join(
+        self, key: K, ask: Callable[[], Awaitable[V]], *, most: int = MOST
+    ) -> asyncio.Task[V | Refusal]:
+        """Return the flight for a key, started now if there is none.
+
+        Raises Busy where it would be one more than `most`.
+        """
         flight = self._flights.get(key)
         if flight is None:
+            if len(self._flights) >= most:
+                raise Busy
             flight = self._flights[key] = asyncio.create_task(self._fly(ask))
             flight.add_done_callback(lambda _: self._flights.pop(key))
         return flight

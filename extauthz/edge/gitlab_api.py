@@ -5,11 +5,11 @@ from typing import Final
 from urllib.parse import quote
 
 from extauthz.edge import gitlab_answers as answers
-from extauthz.edge.credentials import Credential
 from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from extauthz.edge.gitlab_answers import Page, unreadable
 from extauthz.edge.policy import absent
-from extauthz.edge.provider import Project, User
+from extauthz.edge.provider import Asker, Project, User
+from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Answer, Call, Upstream
 
 # The operations that metrics tell apart.
@@ -33,20 +33,20 @@ class GitLabApi:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def query(
-        self, operation: str, credential: Credential, text: str, **variables: object
-    ) -> Page:
+    async def query(self, operation: str, asker: Asker, text: str, **variables: object) -> Page:
         """Ask GraphQL.
 
         A page without a user proves nobody, and one that is not sound says nothing: ask REST.
         """
         body = {"query": text, "variables": variables}
-        answer = await self._ask(operation, credential, "/api/graphql", body)
+        answer = await self._ask(operation, asker, "/api/graphql", body)
         match answer.status:
             case HTTPStatus.OK:
-                return answers.page_of(answer.body)
+                page = answers.page_of(answer.body)
+                asker.proven = asker.proven or page.user is not None
+                return page
             case HTTPStatus.UNAUTHORIZED:
-                raise await self._useless(credential)
+                raise await self._useless(asker)
             case HTTPStatus.FORBIDDEN:
                 raise refusal_of(answer)
             case HTTPStatus.NOT_FOUND | HTTPStatus.BAD_REQUEST | HTTPStatus.UNPROCESSABLE_ENTITY:
@@ -55,22 +55,24 @@ class GitLabApi:
             case _:
                 raise unreadable()
 
-    async def project(self, credential: Credential, name: str | int) -> Project | int:
+    async def project(self, asker: Asker, name: str | int) -> Project | int:
         """Return a project by path or id as REST knows it, or the id it has moved to."""
         path = f"{_REST}/projects/{quote(str(name), safe='')}"
-        answer = await self._ask(PROJECT, credential, path)
+        answer = await self._ask(PROJECT, asker, path)
         if answer.location:
             return answers.moved_to(self._upstream.base + path, answer.location)
         if answer.status != HTTPStatus.OK:
             raise refusal_of(answer)
         return answers.rest_project(answer.body)
 
-    async def user(self, credential: Credential) -> User:
+    async def user(self, asker: Asker) -> User:
         """Return the owner of a token."""
-        answer = await self._ask(USER, credential, f"{_REST}/user")
+        answer = await self._ask(USER, asker, f"{_REST}/user")
         match answer.status:
             case HTTPStatus.OK:
-                return answers.rest_user(answer.body)
+                user = answers.rest_user(answer.body)
+                asker.proven = True
+                return user
             case HTTPStatus.UNAUTHORIZED:
                 raise _refused()
             case HTTPStatus.FORBIDDEN:
@@ -78,25 +80,30 @@ class GitLabApi:
             case _:
                 raise unreadable()
 
-    async def member(self, credential: Credential, project: int, user: User) -> Answer:
+    async def member(self, asker: Asker, project: int, user: User) -> Answer:
         """Return what REST says of a member, inherited and invited ones included."""
         number = answers.user_number(user)
         path = f"{_REST}/projects/{project}/members/all/{number}"
-        return await self._ask(MEMBER, credential, path)
+        return await self._ask(MEMBER, asker, path)
 
-    async def personal_token(self, credential: Credential) -> Answer:
+    async def personal_token(self, asker: Asker, *, optional: bool = False) -> Answer:
         """Return a personal, project or group token's description of itself."""
-        return await self._ask(TOKEN, credential, f"{_REST}/personal_access_tokens/self")
+        path = f"{_REST}/personal_access_tokens/self"
+        return await self._ask(TOKEN, asker, path, optional=optional)
 
-    async def oauth_token(self, credential: Credential) -> Answer:
+    async def oauth_token(self, asker: Asker) -> Answer:
         """Return an OAuth token's description of itself."""
-        return await self._ask(TOKEN, credential, "/oauth/token/info")
+        return await self._ask(TOKEN, asker, "/oauth/token/info")
 
-    async def _useless(self, credential: Credential) -> Refusal:
-        """Tell a bad token from a good one without the scopes: GraphQL says 401 to both."""
-        if credential.secret.get_secret_value().startswith(_PERSONAL_PREFIX):
+    async def _useless(self, asker: Asker) -> Refusal:
+        """Tell a bad token from a good one without the scopes: GraphQL says 401 to both.
+
+        A good explanation is worth a second call only while nobody waits for his first.
+        """
+        asker.proven = False
+        if asker.credential.secret.get_secret_value().startswith(_PERSONAL_PREFIX):
             try:
-                answer = await self.personal_token(credential)
+                answer = await self.personal_token(asker, optional=True)
             except Unavailable:
                 return _refused()
             match answer.body:
@@ -105,10 +112,30 @@ class GitLabApi:
         return _refused()
 
     async def _ask(
-        self, operation: str, credential: Credential, path: str, body: object = None
+        self,
+        operation: str,
+        asker: Asker,
+        path: str,
+        body: object = None,
+        *,
+        optional: bool = False,
     ) -> Answer:
-        headers = {"Authorization": f"Bearer {credential.secret.get_secret_value()}"}
-        return await self._upstream.ask(Call(operation, path, headers, body))
+        call = Call(
+            operation,
+            path,
+            {"Authorization": f"Bearer {asker.credential.secret.get_secret_value()}"},
+            body,
+            who=asker.name,
+            line=_line(asker),
+            optional=optional,
+        )
+        return await self._upstream.ask(call)
+
+
+def _line(asker: Asker) -> Line:
+    if not asker.proven:
+        return Line.STRANGERS
+    return Line.VIEWS if asker.view else Line.CHECKS
 
 
 def refusal_of(answer: Answer) -> Refusal:

@@ -8,6 +8,7 @@ from cachetools import TTLCache
 
 from extauthz.edge.access import GlobalAccess, ProjectAccess
 from extauthz.edge.errors import TooManyProjects
+from extauthz.edge.flights import fresh
 from extauthz.edge.settings import Settings
 from extauthz.grant import LIFETIME, Grant, GrantSigner, GrantTooLarge, Links, View, Why
 
@@ -30,8 +31,8 @@ class Mint:
         self._signer = signer
         # Access compares by identity, so a signed grant never outlives its entry in the cache of
         # access by more than its own lifetime.
-        self._signed: TTLCache[ProjectAccess | GlobalAccess | View, str] = TTLCache(
-            _MOST, LIFETIME - _SPARE, timer=clock
+        self._signed: TTLCache[ProjectAccess | GlobalAccess | View, str | TooManyProjects] = (
+            TTLCache(_MOST, LIFETIME - _SPARE, timer=clock)
         )
 
     def public(self) -> str:
@@ -48,16 +49,19 @@ class Mint:
         signed = self._signed.get(key)
         if signed is None:
             signed = self._signed[key] = self._sign(make())
+        if isinstance(signed, TooManyProjects):
+            raise fresh(signed)
         return signed
 
-    def _sign(self, grant: Grant) -> str:
+    def _sign(self, grant: Grant) -> str | TooManyProjects:
+        """Return the refusal as well: it takes as long to find out as a grant to sign."""
         try:
             return self._signer.sign(grant)
-        except GrantTooLarge as error:
-            raise TooManyProjects(
+        except GrantTooLarge:
+            return TooManyProjects(
                 "You can read more projects than one view can show. Open a project instead: "
                 f"{self._settings.public_url}/<group>/<project>/tracking/"
-            ) from error
+            )
 
     def _public_grant(self) -> Grant:
         return Grant(view=View.PUBLIC, instance=self._settings.instance)

@@ -1,12 +1,21 @@
-"""Outages: the three ways in which there is no definite answer from another server.
+"""Outages: the ways in which there is no definite answer from another server.
 
 Unavailable
-├── Throttled   one credential asked too often; everybody else is served
-└── Outage      nobody gets a usable answer; what is known already may be served stale
-    └── Down    no answer at all, or a 5xx; counts for the circuit breaker
+├── Busy                   we do too much at once; says nothing about the server
+├── Throttled              one credential asked too often; everybody else is served
+└── Outage                 no usable answer; what is known already may be served stale
+    └── Down               no answer at all, or a 5xx; counts for the circuit breaker
+        └── Unreachable    so for everybody: no connection, or the breaker is open
 """
 
 from extauthz.edge.errors import Unavailable
+
+
+class Busy(Unavailable):
+    """We have too many questions under way, or take too long over one."""
+
+    def __init__(self, message: str = "Too much is asked at once. Try again in a moment.") -> None:
+        super().__init__(message)
 
 
 class Throttled(Unavailable):
@@ -19,3 +28,7 @@ class Outage(Unavailable):
 
 class Down(Outage):
     """The server cannot be reached, stays silent, or fails."""
+
+
+class Unreachable(Down):
+    """The server answers nobody."""

@@ -16,6 +16,20 @@ class Visibility(StrEnum):
     PUBLIC = "public"
 
 
+@dataclass(slots=True)
+class Asker:
+    """On whose behalf a provider is asked.
+
+    `name` tells credentials apart and reveals none; `proven` once the provider has accepted it.
+    Who asks for a `view` of everything asks much at once, and should hold nobody else up.
+    """
+
+    credential: Credential
+    name: bytes
+    proven: bool = False
+    view: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """A proven caller. `subject` is stable and unique, `name` is for people to read."""
@@ -40,11 +54,13 @@ class Project:
 class Reach:
     """What a token may do by itself, whoever owns it.
 
-    `expires` is the Unix time at which the token ends, None if it does not or nobody says.
+    `expires` is the Unix time at which the token ends, None if it does not or nobody says;
+    `described` is False if the provider told nothing, which may not be its last word.
     """
 
     writes: bool
     expires: float | None = None
+    described: bool = True
 
 
 class Provider(Protocol):
@@ -54,13 +70,11 @@ class Provider(Protocol):
     account it has blocked, and Unavailable when there is no definite answer in time.
     """
 
-    async def project(self, credential: Credential, path: str) -> tuple[User, Project]:
+    async def project(self, asker: Asker, path: str) -> tuple[User, Project]:
         """Return the caller and the project at a path; raises NotFound."""
 
-    async def projects(
-        self, credential: Credential, ids: Sequence[int]
-    ) -> tuple[User, Sequence[Project]]:
+    async def projects(self, asker: Asker, ids: Sequence[int]) -> tuple[User, Sequence[Project]]:
         """Return the caller and those of the projects that he can see."""
 
-    async def reach(self, credential: Credential) -> Reach:
+    async def reach(self, asker: Asker) -> Reach:
         """Return what the credential itself allows."""

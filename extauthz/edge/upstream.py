@@ -5,7 +5,7 @@ import json
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import structlog
 from aiohttp import (
     ClientConnectionError,
+    ClientConnectorError,
     ClientError,
     ClientResponse,
     ClientSession,
@@ -24,12 +25,11 @@ from yarl import URL
 
 from extauthz.edge.breaker import Breaker
 from extauthz.edge.errors import Unavailable
-from extauthz.edge.outage import Down, Outage, Throttled
+from extauthz.edge.outage import Busy, Down, Outage, Throttled, Unreachable
+from extauthz.edge.slots import Line, Slots
 
-# In seconds: waiting for a place among the calls at once, and the call itself.
-QUEUE_TIMEOUT: Final = 1.0
+# In seconds; waiting for a slot comes on top.
 CALL_TIMEOUT: Final = 2.5
-CALLS_AT_ONCE: Final = 32
 LARGEST_BODY: Final = 1024 * 1024
 LONGEST_RETRY_AFTER: Final = 60
 _RETRY_AFTER: Final = 5
@@ -40,17 +40,23 @@ class Observer(Protocol):
     """Is told of every call, with a label of few values each for operation and outcome."""
 
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
-        """Take note of one call; `outcome` is answered, throttled, trouble or cancelled."""
+        """Take note of one call; `outcome` is answered, throttled, trouble, busy or cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `operation` names it for people; `path` is escaped already."""
+    """One request. `operation` names it for people; `path` is escaped already.
+
+    `who` tells callers apart. What is `optional` does not wait in its line.
+    """
 
     operation: str
     path: str
     headers: Mapping[str, str]
     body: object = None
+    who: Hashable = None
+    line: Line = Line.CHECKS
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +108,24 @@ class Upstream:
         self._breaker = breaker or Breaker(clock=clock)
         self._timeout = timeout
         self._clock = clock
-        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._slots = {line: Slots(line.slots) for line in Line}
+        self._answers = 0
         self._log = structlog.get_logger("extauthz.upstream")
 
     async def ask(self, call: Call) -> Answer:
         """Make a call that changes nothing: GET, or POST when it has a body.
 
-        Raises Throttled for a 429 and Outage for everything that is no definite answer. Their
-        messages name neither the path nor the credential.
+        Raises Throttled for a 429, Busy where we ask too much at once, and Outage for everything
+        else that is no definite answer. Their messages name neither the path nor the credential.
         """
         started, outcome = self._clock(), "cancelled"
         try:
             answer = await self._through_breaker(call)
         except Throttled:
             outcome = "throttled"
+            raise
+        except Busy:
+            outcome = "busy"
             raise
         except Outage:
             outcome = "trouble"
@@ -127,12 +137,14 @@ class Upstream:
             self._observer.provider_call(call.operation, outcome, self._clock() - started)
 
     async def _through_breaker(self, call: Call) -> Answer:
-        if not self._breaker.admit():
-            raise self._down("is down", retry_after=max(1, math.ceil(self._breaker.wait)))
+        if not self._breaker.admit(call.who):
+            pause = max(1, math.ceil(self._breaker.wait))
+            raise Unreachable(f"{self._name} is down.", retry_after=pause)
         try:
-            answer = await self._in_time(call)
+            answer = await self._in_turn(call)
         except Down as down:
-            self._breaker.fail(retry_after=down.retry_after)
+            nobody = isinstance(down, Unreachable)
+            self._breaker.fail(None if nobody else call.who, retry_after=down.retry_after)
             self._note(call, down)
             raise
         except BaseException as error:
@@ -141,28 +153,39 @@ class Upstream:
             self._note(call, error)
             raise
         self._breaker.succeed()
+        self._answers += 1
         return answer
 
     def _note(self, call: Call, error: BaseException) -> None:
         if isinstance(error, Unavailable):
             self._log.warning("upstream.call_failed", operation=call.operation, cause=str(error))
 
-    async def _in_time(self, call: Call) -> Answer:
+    async def _in_turn(self, call: Call) -> Answer:
+        slots = self._slots[call.line]
+        if call.optional and slots.full:
+            raise Busy
+        answers = self._answers
         try:
-            async with asyncio.timeout(QUEUE_TIMEOUT):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise self._outage("is asked too much at once") from None
+            async with slots:
+                return await self._in_time(call)
+        except Busy:
+            # All that time the server answered nobody: it is the one that is slow, not we.
+            if self._answers == answers:
+                raise self._outage("does not answer") from None
+            raise
+
+    async def _in_time(self, call: Call) -> Answer:
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._twice(call)
         except TimeoutError:
             raise self._down("did not answer in time") from None
+        except ClientConnectorError as error:
+            message = f"{self._name} could not be asked ({type(error).__name__})."
+            raise Unreachable(message) from None
         except ClientError as error:
             # aiohttp puts URLs into its messages; the type says enough.
             raise self._down(f"could not be asked ({type(error).__name__})") from None
-        finally:
-            self._slots.release()
 
     async def _twice(self, call: Call) -> Answer:
         """Try again once if the server closed the pooled connection while it was idle.
@@ -189,6 +212,8 @@ class Upstream:
     async def _judged(self, response: ClientResponse) -> Answer:
         match response.status:
             case HTTPStatus.TOO_MANY_REQUESTS:
+                # Also when it is our address that asks too often: GitLab charges that limit with
+                # tokens it does not know, and a revoked one must not be served stale.
                 message = f"{self._name} limits how often this credential may ask."
                 raise Throttled(message, retry_after=_retry_after(response))
             case status if status in _REDIRECTS:

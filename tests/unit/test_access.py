@@ -167,6 +167,20 @@ async def test_a_token_without_the_api_scope_reads(gitlab: GitLab, scopes: list[
     assert (access.role, access.why) == (Role.READ, Why.TOKEN)
 
 
+async def test_a_token_that_gitlab_fails_to_describe_reads_only_for_a_while(
+    gitlab: GitLab,
+) -> None:
+    gitlab.add_member(PATH, "ann", DEVELOPER)
+    gitlab.faults("error", path="self|token/info", status=404, times=2)
+    token = gitlab.token("ann")
+    async with deciding(gitlab) as world:
+        access = await world.in_project(token, PATH)
+        assert (access.role, access.why) == (Role.READ, Why.TOKEN)
+        world.clock.pass_by(30)
+
+        assert (await world.in_project(token, PATH)).role is Role.WRITE
+
+
 async def test_an_archived_project_is_read_only_and_costs_no_second_call(gitlab: GitLab) -> None:
     gitlab.add_member(PATH, "ann", OWNER)
     gitlab.update_project(PATH, archived=True)

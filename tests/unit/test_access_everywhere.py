@@ -12,6 +12,7 @@ from extauthz.edge.gitlab import BATCH
 from extauthz.edge.outage import Throttled
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import User
+from extauthz.edge.slots import Line
 from tests.access import World, asked, credential, deciding
 from tests.gitlab import DEVELOPER, GUEST, GitLab
 
@@ -159,6 +160,36 @@ async def test_a_batch_that_fails_is_never_left_out(gitlab: GitLab) -> None:
             await world.everywhere(token)
 
         assert (await world.everywhere(token)).projects == tuple(ids[::2])
+
+
+async def test_made_up_tokens_whose_callers_leave_hold_nobody_up(gitlab: GitLab) -> None:
+    ids = _projects(gitlab, 3 * BATCH)
+    async with deciding(gitlab) as world:
+        world.mlflow.ids = ids
+        token = gitlab.token("ann")
+        await world.everywhere(token)
+        world.clock.pass_by(31)
+        gitlab.forget_calls()
+        gitlab.faults("latency", seconds=0.2)
+        leaving = [
+            asyncio.create_task(world.everywhere(f"made-up-{number}")) for number in range(2_000)
+        ]
+        await asyncio.sleep(0)
+        for task in leaving:
+            task.cancel()
+
+        assert (await world.everywhere(token)).projects == tuple(ids[::2])
+        await world.idle()
+
+    assert len(gitlab.calls()) < 100
+
+
+async def test_a_large_view_does_not_wait_in_line_for_itself(gitlab: GitLab) -> None:
+    async with deciding(gitlab) as world:
+        world.mlflow.ids = list(range(1, 8 * Line.VIEWS.slots * BATCH))
+        gitlab.faults("latency", seconds=0.2)
+
+        assert (await world.everywhere(gitlab.token("ann"))).projects == ()
 
 
 async def test_in_an_outage_the_last_answer_serves(gitlab: GitLab) -> None:

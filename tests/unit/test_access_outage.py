@@ -8,7 +8,8 @@ import pytest
 
 from extauthz.edge.access import ProjectAccess
 from extauthz.edge.errors import NotFound, Unauthenticated, Unavailable
-from extauthz.edge.outage import Throttled
+from extauthz.edge.outage import Busy, Throttled
+from extauthz.edge.slots import Line
 from extauthz.grant import Why
 from extauthz.levels import Role
 from tests.access import TIMEOUT, World, asked, credential, deciding
@@ -53,6 +54,14 @@ async def _quickly(world: World, token: str, path: str = PATH) -> ProjectAccess:
     access = await world.in_project(token, path)
     assert time.monotonic() - started < TIMEOUT / 2
     return access
+
+
+async def _go_down(world: World) -> None:
+    """Let GitLab fail for so many callers that nobody asks it any more."""
+    world.gitlab.faults("error", times=5)
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await world.in_project(world.gitlab.token("ann"), PATH)
 
 
 @pytest.mark.parametrize("fault", OUTAGES, ids=range(len(OUTAGES)))
@@ -143,13 +152,13 @@ async def test_nothing_is_stale_where_the_operator_does_not_want_it(gitlab: GitL
 
 async def test_while_gitlab_hangs_nobody_waits_twice(gitlab: GitLab) -> None:
     ann, guy = gitlab.token("ann"), gitlab.token("guy")
+    known = [(token, path) for token in (ann, guy) for path in (PATH, OTHER)]
     async with deciding(gitlab) as world:
-        for token in (ann, guy):
-            await world.in_project(token, PATH)
-            await world.in_project(token, OTHER)
+        for token, path in known:
+            await world.in_project(token, path)
         gitlab.faults("hang")
         world.clock.pass_by(31)
-        await world.in_project(ann, PATH)
+        await asyncio.gather(*(world.in_project(token, path) for token, path in known))
 
         for _ in range(5):
             world.clock.pass_by(1)
@@ -158,25 +167,97 @@ async def test_while_gitlab_hangs_nobody_waits_twice(gitlab: GitLab) -> None:
                 assert (await _quickly(world, guy, path)).why is Why.GUEST
 
 
+async def test_once_gitlab_is_down_for_all_nobody_waits_even_once(gitlab: GitLab) -> None:
+    token = gitlab.token("ann")
+    async with deciding(gitlab) as world:
+        for path in (PATH, OTHER):
+            await world.in_project(token, path)
+        world.clock.pass_by(31)
+        await _go_down(world)
+        calls = len(gitlab.calls())
+
+        assert (await _quickly(world, token)).why is Why.STALE
+        assert world.known_project(token, OTHER).why is Why.STALE
+        await world.idle()
+
+    assert len(gitlab.calls()) == calls
+
+
+async def test_a_caller_for_whom_gitlab_fails_costs_nobody_else_anything(gitlab: GitLab) -> None:
+    ann, guy = gitlab.token("ann"), gitlab.token("guy")
+    async with deciding(gitlab) as world:
+        for path in (PATH, OTHER):
+            await world.in_project(ann, path)
+        world.clock.pass_by(31)
+        gitlab.faults("error", times=20)
+        for number in range(20):
+            with pytest.raises(Unavailable):
+                await world.in_project(guy, f"acme/p{number}")
+
+        assert (await world.in_project(ann, PATH)).role is Role.WRITE
+        assert (await world.in_project(ann, OTHER)).role is Role.WRITE
+
+
+async def test_that_we_ask_too_much_at_once_is_no_outage(gitlab: GitLab) -> None:
+    ann, guy = gitlab.token("ann"), gitlab.token("guy")
+    async with deciding(gitlab) as world:
+        for token in (ann, guy):
+            await world.in_project(token, PATH)
+        gitlab.remove_member("acme", "ann")
+        world.clock.pass_by(31)
+        gitlab.faults("latency", seconds=TIMEOUT * 0.4)
+        paths = [f"acme/p{number}" for number in range(6 * Line.CHECKS.slots)]
+        flood = [asyncio.create_task(world.in_project(guy, path)) for path in paths]
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await world.in_project(ann, PATH)
+        await asyncio.gather(*flood, return_exceptions=True)
+
+        with pytest.raises(NotFound):
+            await world.in_project(ann, PATH)
+
+
+async def test_made_up_tokens_keep_no_known_caller_waiting(gitlab: GitLab) -> None:
+    token = gitlab.token("ann")
+    async with deciding(gitlab) as world:
+        await world.in_project(token, PATH)
+        world.clock.pass_by(31)
+        gitlab.forget_calls()
+        gitlab.faults("latency", seconds=TIMEOUT * 0.2)
+        flood = [
+            asyncio.create_task(world.in_project(f"made-up-{number}", PATH))
+            for number in range(2_000)
+        ]
+        await asyncio.sleep(0)
+
+        assert (await _quickly(world, token)).role is Role.WRITE
+        outcomes = await asyncio.gather(*flood, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} == {Busy, Unauthenticated}
+    assert len(gitlab.calls()) < 100
+
+
 @pytest.mark.parametrize(
     ("fault", "calls"),
     [
         # Five until the breaker opens, and then one every five seconds.
         (("error", {"status": 500}), 5 + 60 / 5),
         # The breaker stays closed: GitLab, or a firewall in front of it, does answer.
-        (("html", {"status": 403}), 1 + 60),
+        (("html", {"status": 403}), 5 * (1 + 60)),
     ],
     ids=["down", "banned"],
 )
 async def test_an_outage_is_not_hammered(gitlab: GitLab, fault: Fault, calls: float) -> None:
-    token = gitlab.token("ann")
+    tokens = [gitlab.token("ann") for _ in range(5)]
     async with deciding(gitlab) as world:
-        await world.in_project(token, PATH)
+        for token in tokens:
+            await world.in_project(token, PATH)
         world.clock.pass_by(31)
         gitlab.faults(fault[0], **fault[1])
         gitlab.forget_calls()
         for _ in range(240):
-            assert (await world.in_project(token, PATH)).why is Why.STALE
+            for token in tokens:
+                assert (await world.in_project(token, PATH)).why is Why.STALE
             await world.idle()
             world.clock.pass_by(0.25)
 
@@ -202,9 +283,10 @@ async def test_what_one_caller_found_out_is_good_for_all(gitlab: GitLab) -> None
     async with deciding(gitlab) as world:
         for path in (PATH, OTHER):
             await world.in_project(token, path)
-        gitlab.faults("error", times=1)
         world.clock.pass_by(31)
+        await _go_down(world)
         assert (await world.in_project(token, PATH)).why is Why.STALE
+        world.clock.pass_by(5)
         # A caller who is not known asks GitLab in any case, and finds it well.
         await world.in_project(gitlab.token("guy"), PATH)
 
@@ -305,6 +387,24 @@ async def test_a_limit_in_the_middle_of_an_outage_ends_staleness(gitlab: GitLab)
             world.access.in_project(credential(token), PATH)
 
 
+async def test_a_limited_token_ends_the_outage_for_nobody_else(gitlab: GitLab) -> None:
+    ann, guy = gitlab.token("ann"), gitlab.token("guy")
+    async with deciding(gitlab) as world:
+        for token, path in ((ann, PATH), (ann, OTHER), (guy, PATH)):
+            await world.in_project(token, path)
+        world.clock.pass_by(31)
+        await _go_down(world)
+        assert (await world.in_project(ann, PATH)).why is Why.STALE
+        world.clock.pass_by(5)
+        gitlab.faults("throttle", seconds=20)
+        assert (await _quickly(world, guy)).why is Why.GUEST
+        await world.idle()
+
+        with pytest.raises(Throttled):
+            world.access.in_project(credential(guy), PATH)
+        assert world.known_project(ann, OTHER).why is Why.STALE
+
+
 async def test_without_the_scopes_a_writer_is_not_known(gitlab: GitLab) -> None:
     token = gitlab.token("ann")
     async with deciding(gitlab) as world:
@@ -326,6 +426,22 @@ async def test_a_slow_gitlab_is_not_waited_for_without_end_and_its_answer_is_kep
 
         assert (await world.in_project(token, PATH)).role is Role.WRITE
     assert len(asked(gitlab)) == 2
+
+
+async def test_that_an_answer_takes_many_calls_is_no_outage(gitlab: GitLab) -> None:
+    token = gitlab.token("ann")
+    async with deciding(gitlab, patience=TIMEOUT * 0.8) as world:
+        await world.in_project(token, PATH)
+        # Too old for one call.
+        gitlab.set_version("16.8")
+        gitlab.faults("latency", seconds=TIMEOUT * 0.3)
+        world.clock.pass_by(31)
+
+        with pytest.raises(Busy, match="in time"):
+            await world.in_project(token, PATH)
+
+        await world.idle()
+        assert world.known_project(token, PATH).role is Role.WRITE
 
 
 async def test_the_event_loop_is_never_blocked(

@@ -59,6 +59,31 @@ def test_a_refusal_of_the_credential_holds_everywhere_for_a_while(
     assert not _refused(callers, ANN, HERE)
 
 
+def test_a_caller_stays_known_when_what_is_known_of_him_has_ended(
+    callers: Callers, clock: Clock
+) -> None:
+    callers.accept(ANN, until=clock())
+    clock.pass_by(3600)
+
+    assert callers.knows(ANN)
+    assert not callers.knows(BOB)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "stays"),
+    [(Unauthenticated("no"), False), (Forbidden("no"), False), (NotFound("nothing"), True)],
+    ids=lambda value: type(value).__name__,
+)
+def test_who_is_refused_is_not_known_any_more(
+    callers: Callers, clock: Clock, refusal: Refusal, *, stays: bool
+) -> None:
+    callers.accept(ANN, until=clock() + 60)
+
+    callers.refuse(ANN, HERE, refusal)
+
+    assert callers.knows(ANN) is stays
+
+
 def test_a_missing_project_is_missing_only_there(callers: Callers, clock: Clock) -> None:
     callers.refuse(ANN, HERE, NotFound("nothing"))
 

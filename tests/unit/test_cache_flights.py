@@ -6,7 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from extauthz.edge.errors import NotFound, Refusal, Unavailable
-from extauthz.edge.flights import Flights, landed
+from extauthz.edge.flights import Flights, fresh, landed
+from extauthz.edge.outage import Busy
 
 
 class Oracle:
@@ -45,6 +46,22 @@ async def test_different_keys_are_different_questions() -> None:
     await asyncio.gather(*(landed(flights.join(key, oracle.ask)) for key in ("a", "b")))
 
     assert oracle.questions == 2
+
+
+async def test_only_so_many_are_under_way_and_more_may_join_them() -> None:
+    flights: Flights[str, str] = Flights()
+    oracle = Oracle()
+    for key in ("a", "b"):
+        flights.join(key, oracle.ask, most=2)
+
+    with pytest.raises(Busy) as caught:
+        flights.join("c", oracle.ask, most=2)
+
+    assert "at once" in str(fresh(caught.value))
+    joined = flights.join("a", oracle.ask, most=2)
+    oracle.answer.set_result("yes")
+    assert await landed(joined) == "yes"
+    assert await landed(flights.join("c", oracle.ask, most=2)) == "yes"
 
 
 async def test_a_caller_who_leaves_takes_nobody_along() -> None:

@@ -1,5 +1,6 @@
 """The GitLab provider against a demo GitLab: what it says, and how many calls that takes."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -11,8 +12,9 @@ from extauthz.edge.gitlab import BATCH
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.outage import Down, Outage, Throttled
 from extauthz.edge.provider import Project, Reach, User, Visibility
-from extauthz.edge.upstream import Upstream, open_session
-from tests.access import TIMEOUT, Calls, asked, credential
+from extauthz.edge.slots import Line
+from extauthz.edge.upstream import Call, Upstream, open_session
+from tests.access import TIMEOUT, Calls, asked, asker
 from tests.gitlab import (
     DEVELOPER,
     GUEST,
@@ -49,21 +51,25 @@ def gitlab(running: GitLab) -> GitLab:
 
 
 @pytest.fixture
-async def provider(gitlab: GitLab) -> AsyncIterator[Provider]:
+async def upstream(gitlab: GitLab) -> AsyncIterator[Upstream]:
     async with open_session() as session:
-        upstream = Upstream(session, gitlab.url, name="GitLab", observer=Calls(), timeout=TIMEOUT)
-        yield Provider(upstream)
+        yield Upstream(session, gitlab.url, name="GitLab", observer=Calls(), timeout=TIMEOUT)
+
+
+@pytest.fixture
+def provider(upstream: Upstream) -> Provider:
+    return Provider(upstream)
 
 
 async def _level(provider: Provider, token: str, path: str = PATH) -> int:
-    return (await provider.project(credential(token), path))[1].level
+    return (await provider.project(asker(token), path))[1].level
 
 
 async def test_a_project_costs_one_call(gitlab: GitLab, provider: Provider) -> None:
     gitlab.update_project(PATH, topics=["mlflow", "Vision"], visibility="internal", archived=True)
     gitlab.add_member("acme", "ann", MAINTAINER)
 
-    found = await provider.project(credential(gitlab.token("ann")), PATH)
+    found = await provider.project(asker(gitlab.token("ann")), PATH)
 
     assert found == (
         ANN,
@@ -144,7 +150,7 @@ async def test_project_and_group_tokens_are_their_own_users(
 ) -> None:
     token = gitlab.access_token(place, DEVELOPER)
 
-    user, project = await provider.project(credential(token), PATH)
+    user, project = await provider.project(asker(token), PATH)
 
     assert project.level == DEVELOPER
     assert user.subject == "gitlab:2"
@@ -155,7 +161,7 @@ async def test_the_letter_case_of_a_path_does_not_matter(
 ) -> None:
     gitlab.add_member(PATH, "ann", GUEST)
 
-    _, project = await provider.project(credential(gitlab.token("ann")), PATH.upper())
+    _, project = await provider.project(asker(gitlab.token("ann")), PATH.upper())
 
     assert (project.id, project.path) == (1, PATH)
     assert asked(gitlab) == ONE_CALL
@@ -168,9 +174,7 @@ async def test_an_old_path_leads_to_the_moved_project(
     gitlab.add_member(PATH, "ann", GUEST)
     gitlab.move_project(PATH, "contoso/eyes")
 
-    _, project = await provider.project(
-        credential(gitlab.token("ann", permissions=permissions)), PATH
-    )
+    _, project = await provider.project(asker(gitlab.token("ann", permissions=permissions)), PATH)
 
     assert (project.id, project.path, project.level) == (1, "contoso/eyes", GUEST)
     assert asked(gitlab)[:3] == [
@@ -187,7 +191,7 @@ async def test_a_new_project_at_an_old_path_is_the_one_that_counts(
     gitlab.move_project(PATH, "contoso/eyes")
     second = gitlab.create_project(PATH, visibility="public")
 
-    _, project = await provider.project(credential(gitlab.token("ann")), PATH)
+    _, project = await provider.project(asker(gitlab.token("ann")), PATH)
 
     assert (project.id, project.level) == (second, 0)
 
@@ -197,7 +201,7 @@ async def test_missing_and_invisible_projects_are_alike(
     gitlab: GitLab, provider: Provider, path: str
 ) -> None:
     with pytest.raises(NotFound, match="no such project, or you are not a member"):
-        await provider.project(credential(gitlab.token("ann")), path)
+        await provider.project(asker(gitlab.token("ann")), path)
 
     assert len(gitlab.calls()) == 2
 
@@ -208,7 +212,7 @@ async def test_a_redirect_to_another_host_is_not_believed(
     gitlab.faults("redirect", path="/projects/", location="https://evil.org/api/v4/projects/1")
 
     with pytest.raises(Outage):
-        await provider.project(credential(gitlab.token("ann")), PATH)
+        await provider.project(asker(gitlab.token("ann")), PATH)
 
     assert len(gitlab.calls()) == 2
 
@@ -219,7 +223,7 @@ async def test_a_project_that_moved_out_of_sight_is_missing(
     gitlab.faults("redirect", path="/projects/", location="/api/v4/projects/1")
 
     with pytest.raises(NotFound):
-        await provider.project(credential(gitlab.token("ann")), PATH)
+        await provider.project(asker(gitlab.token("ann")), PATH)
 
 
 async def test_a_fine_grained_token_is_judged_by_rest(gitlab: GitLab, provider: Provider) -> None:
@@ -254,14 +258,14 @@ async def test_a_fine_grained_token_that_may_not_see_the_project_is_told_why(
     gitlab.add_member(PATH, "ann", OWNER)
 
     with pytest.raises(NotFound, match="lacks `Project: Read`"):
-        await provider.project(credential(gitlab.token("ann", permissions=["Job: Read"])), PATH)
+        await provider.project(asker(gitlab.token("ann", permissions=["Job: Read"])), PATH)
 
 
 async def test_an_old_gitlab_is_asked_by_rest(gitlab: GitLab, provider: Provider) -> None:
     gitlab.set_version("16.8")
     gitlab.add_member("acme", "ann", DEVELOPER)
 
-    user, project = await provider.project(credential(gitlab.token("ann")), PATH)
+    user, project = await provider.project(asker(gitlab.token("ann")), PATH)
 
     assert (user, project.level) == (ANN, DEVELOPER)
     assert asked(gitlab) == [BY_REST[0], "/api/v4/user", *BY_REST[1:]]
@@ -298,13 +302,13 @@ async def test_a_refusal_half_way_is_a_refusal(
     gitlab.faults("error", path=broken, status=status)
 
     with pytest.raises(refusal):
-        await provider.project(credential(gitlab.token("ann")), PATH)
+        await provider.project(asker(gitlab.token("ann")), PATH)
 
 
 @pytest.mark.parametrize("token", ["glpat-made-up", "0" * 64, "made-up"])
 async def test_an_unknown_token_is_refused(gitlab: GitLab, provider: Provider, token: str) -> None:
     with pytest.raises(Unauthenticated, match="does not accept this token"):
-        await provider.project(credential(token), PATH)
+        await provider.project(asker(token), PATH)
 
     assert asked(gitlab)[1:] == ["/api/v4/personal_access_tokens/self"] * token.startswith("glpat-")
 
@@ -312,7 +316,7 @@ async def test_an_unknown_token_is_refused(gitlab: GitLab, provider: Provider, t
 async def test_an_ended_token_is_refused(gitlab: GitLab, provider: Provider) -> None:
     for token in (gitlab.token("ann", revoked=True), gitlab.token("ann", expires_in=-1)):
         with pytest.raises(Unauthenticated):
-            await provider.project(credential(token), PATH)
+            await provider.project(asker(token), PATH)
 
 
 @pytest.mark.parametrize("state", ["blocked", "deactivated"])
@@ -321,14 +325,14 @@ async def test_a_blocked_account_is_refused(gitlab: GitLab, provider: Provider, 
     gitlab.update_user("ann", state=state)
 
     with pytest.raises(Forbidden, match="may be blocked"):
-        await provider.project(credential(token), PATH)
+        await provider.project(asker(token), PATH)
 
 
 async def test_a_token_without_the_scopes_is_told_which_it_needs(
     gitlab: GitLab, provider: Provider
 ) -> None:
     with pytest.raises(Forbidden, match="`api`, or `read_api`"):
-        await provider.project(credential(gitlab.token("ann", scopes=["read_user"])), PATH)
+        await provider.project(asker(gitlab.token("ann", scopes=["read_user"])), PATH)
 
 
 async def test_a_token_with_the_scopes_that_is_refused_is_a_bad_token(
@@ -338,7 +342,7 @@ async def test_a_token_with_the_scopes_that_is_refused_is_a_bad_token(
     gitlab.faults("error", path="/api/graphql", status=401)
 
     with pytest.raises(Unauthenticated):
-        await provider.project(credential(gitlab.token("ann")), PATH)
+        await provider.project(asker(gitlab.token("ann")), PATH)
 
 
 async def test_a_bad_token_is_a_bad_token_also_when_gitlab_fails_to_explain(
@@ -347,7 +351,60 @@ async def test_a_bad_token_is_a_bad_token_also_when_gitlab_fails_to_explain(
     gitlab.faults("error", path="self")
 
     with pytest.raises(Unauthenticated):
-        await provider.project(credential("glpat-made-up"), PATH)
+        await provider.project(asker("glpat-made-up"), PATH)
+
+
+async def test_a_bad_token_is_not_explained_while_strangers_wait(
+    gitlab: GitLab, provider: Provider
+) -> None:
+    gitlab.faults("hang", path="self")
+    waiting = [
+        asyncio.create_task(provider.reach(asker(f"made-up-{number}")))
+        for number in range(Line.STRANGERS.slots)
+    ]
+    await asyncio.sleep(0)
+
+    with pytest.raises(Unauthenticated):
+        await provider.project(asker("glpat-made-up", proven=True), PATH)
+
+    assert not any(task.done() for task in waiting)
+    assert len(gitlab.calls("self")) == Line.STRANGERS.slots
+    await asyncio.wait(waiting)
+    assert {type(task.exception()) for task in waiting} == {Down}
+
+
+async def test_a_view_holds_no_check_and_no_stranger_up(
+    gitlab: GitLab, upstream: Upstream, provider: Provider
+) -> None:
+    gitlab.faults("hang", path="version")
+    gitlab.add_member(PATH, "ann", GUEST)
+    token = gitlab.token("ann")
+    call = Call("any", "/api/v4/version", {}, line=Line.VIEWS)
+    others = [asyncio.create_task(upstream.ask(call)) for _ in range(Line.VIEWS.slots)]
+    await asyncio.sleep(0)
+    view = asyncio.create_task(provider.projects(asker(token, proven=True, view=True), [1]))
+
+    await provider.project(asker(token, proven=True), PATH)
+    await provider.projects(asker(token, view=True), [1])
+
+    assert not view.done()
+    await asyncio.wait(others)
+    assert {type(task.exception()) for task in others} == {Down}
+    assert (await view)[0] == ANN
+
+
+async def test_who_is_proven_is_no_stranger_until_refused(
+    gitlab: GitLab, provider: Provider
+) -> None:
+    ann = asker(gitlab.token("ann"))
+    await provider.projects(ann, [1])
+    assert ann.proven
+
+    gitlab.revoke(ann.credential.secret.get_secret_value())
+    with pytest.raises(Unauthenticated):
+        await provider.projects(ann, [1])
+
+    assert not ann.proven
 
 
 @pytest.mark.parametrize(
@@ -379,14 +436,14 @@ async def test_no_fault_is_mistaken_for_an_answer(
     gitlab.faults(effect, path=broken, **details)
 
     with pytest.raises(trouble):
-        await provider.project(credential(gitlab.token("ann")), PATH)
+        await provider.project(asker(gitlab.token("ann")), PATH)
 
 
 async def test_projects_are_asked_for_in_batches(gitlab: GitLab, provider: Provider) -> None:
     ids = [gitlab.create_project(f"acme/p{number}") for number in range(2 * BATCH)]
     gitlab.add_member("acme", "ann", REPORTER)
 
-    user, found = await provider.projects(credential(gitlab.token("ann")), [1, *ids])
+    user, found = await provider.projects(asker(gitlab.token("ann")), [1, *ids])
 
     assert user == ANN
     assert {project.id: project.level for project in found} == dict.fromkeys([1, *ids], REPORTER)
@@ -398,7 +455,7 @@ async def test_projects_that_are_gone_or_hidden_are_left_out(
 ) -> None:
     seen = gitlab.create_project("other/open", visibility="public")
 
-    _, found = await provider.projects(credential(gitlab.token("ann")), [1, seen, 404])
+    _, found = await provider.projects(asker(gitlab.token("ann")), [1, seen, 404])
 
     assert [(project.id, project.level) for project in found] == [(seen, 0)]
 
@@ -415,7 +472,7 @@ async def test_batches_fall_back_on_rest(
     gitlab.share(PATH, "partners", DEVELOPER)
 
     user, found = await provider.projects(
-        credential(gitlab.token("ann", permissions=permissions)), [1, hidden]
+        asker(gitlab.token("ann", permissions=permissions)), [1, hidden]
     )
 
     assert user == ANN
@@ -425,17 +482,17 @@ async def test_batches_fall_back_on_rest(
 async def test_no_projects_still_prove_the_caller(gitlab: GitLab, provider: Provider) -> None:
     gitlab.update_project(PATH, visibility="public")
 
-    assert await provider.projects(credential(gitlab.token("ann")), []) == (ANN, [])
+    assert await provider.projects(asker(gitlab.token("ann")), []) == (ANN, [])
     assert asked(gitlab) == ["currentUser"]
     with pytest.raises(Unauthenticated):
-        await provider.projects(credential("made-up"), [])
+        await provider.projects(asker("made-up"), [])
 
 
 async def test_a_bad_token_does_not_cost_a_call_for_every_batch(
     gitlab: GitLab, provider: Provider
 ) -> None:
     with pytest.raises(Unauthenticated):
-        await provider.projects(credential("made-up"), range(1, 10 * BATCH))
+        await provider.projects(asker("made-up"), range(1, 10 * BATCH))
 
     assert len(gitlab.calls()) == 1
 
@@ -448,7 +505,7 @@ async def test_a_batch_that_fails_fails_them_all(gitlab: GitLab, provider: Provi
     gitlab.faults("error", status=502, times=1)
 
     with pytest.raises(Down):
-        await provider.projects(credential(token), ids)
+        await provider.projects(asker(token), ids)
 
 
 async def test_a_batch_by_rest_believes_no_redirect(gitlab: GitLab, provider: Provider) -> None:
@@ -457,7 +514,7 @@ async def test_a_batch_by_rest_believes_no_redirect(gitlab: GitLab, provider: Pr
     gitlab.faults("redirect", path="/projects/", location="/api/v4/projects/1")
 
     with pytest.raises(Outage):
-        await provider.projects(credential(token), [1])
+        await provider.projects(asker(token), [1])
 
 
 @pytest.mark.parametrize("kind", ["personal", "oauth"])
@@ -468,7 +525,7 @@ async def test_a_batch_by_rest_believes_no_redirect(gitlab: GitLab, provider: Pr
 async def test_only_the_api_scope_writes(
     gitlab: GitLab, provider: Provider, kind: str, scopes: list[str], *, writes: bool
 ) -> None:
-    reach = await provider.reach(credential(gitlab.token("ann", kind=kind, scopes=scopes)))
+    reach = await provider.reach(asker(gitlab.token("ann", kind=kind, scopes=scopes)))
 
     assert reach == Reach(writes=writes)
     assert len(gitlab.calls()) == 1
@@ -477,7 +534,7 @@ async def test_only_the_api_scope_writes(
 async def test_a_personal_token_ends_at_midnight(gitlab: GitLab, provider: Provider) -> None:
     token = gitlab.token("ann", expires_in=40 * 86_400)
 
-    reach = await provider.reach(credential(token))
+    reach = await provider.reach(asker(token))
 
     assert reach.expires is not None
     end = datetime.fromtimestamp(reach.expires, UTC)
@@ -488,7 +545,7 @@ async def test_a_personal_token_ends_at_midnight(gitlab: GitLab, provider: Provi
 async def test_an_oauth_token_counts_its_seconds(gitlab: GitLab, provider: Provider) -> None:
     token = gitlab.token("ann", kind="oauth", expires_in=7200)
 
-    reach = await provider.reach(credential(token))
+    reach = await provider.reach(asker(token))
 
     assert reach.expires is not None
     assert 7190 < reach.expires - time.time() < 7210
@@ -502,7 +559,7 @@ async def test_a_token_of_the_other_kind_is_recognised_by_asking_twice(
     kind = "personal" if secret.startswith("ab") else "oauth"
     gitlab.change("create_token", username="ann", scopes=["api"], kind=kind, secret=secret)
 
-    assert await provider.reach(credential(secret)) == Reach(writes=True)
+    assert await provider.reach(asker(secret)) == Reach(writes=True)
     assert len(gitlab.calls()) == 2
 
 
@@ -511,8 +568,8 @@ async def test_a_token_that_gitlab_does_not_describe_reads(
 ) -> None:
     fine_grained = gitlab.token("ann", permissions=FINE_GRAINED, scopes=["granular"])
 
-    assert await provider.reach(credential(fine_grained)) == Reach(writes=False)
-    assert await provider.reach(credential("made-up")) == Reach(writes=False)
+    assert await provider.reach(asker(fine_grained)) == Reach(writes=False)
+    assert await provider.reach(asker("made-up")) == Reach(writes=False, described=False)
 
 
 @pytest.mark.parametrize("effect", ["error", "hang", "html", "redirect"])
@@ -520,14 +577,14 @@ async def test_a_fault_is_no_description(gitlab: GitLab, provider: Provider, eff
     gitlab.faults(effect, location="/users/sign_in")
 
     with pytest.raises(Outage):
-        await provider.reach(credential(gitlab.token("ann")))
+        await provider.reach(asker(gitlab.token("ann")))
 
 
 async def test_nothing_but_the_token_as_bearer_is_sent(gitlab: GitLab, provider: Provider) -> None:
     gitlab.add_member(PATH, "ann", OWNER)
     token = gitlab.token("ann", permissions=FINE_GRAINED)
-    await provider.project(credential(token), PATH)
-    await provider.reach(credential(token))
+    await provider.project(asker(token), PATH)
+    await provider.reach(asker(token))
 
     for call in gitlab.calls():
         assert "authorization" in call.headers

@@ -10,7 +10,7 @@ from extauthz.edge.errors import Unauthenticated
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.outage import Outage
 from extauthz.edge.upstream import Upstream, open_session
-from tests.access import Calls, credential
+from tests.access import Calls, asker
 from tests.gitlab import OWNER, GitLab
 from tests.servers.ports import free_port
 
@@ -91,7 +91,7 @@ async def test_an_answer_to_nobody_proves_nobody(
     gitlab: GitLab, proxy: Proxy, provider: Provider, version: str
 ) -> None:
     gitlab.set_version(version)
-    ann = credential(gitlab.token("ann"))
+    ann = asker(gitlab.token("ann"))
     await provider.project(ann, OPEN)
     proxy.strips_tokens = True
 
@@ -105,7 +105,7 @@ async def test_an_answer_about_another_project_is_no_answer(
     gitlab: GitLab, proxy: Proxy, provider: Provider
 ) -> None:
     # What SharingHub can be brought to (its level belongs to a path that was not asked for).
-    ann = credential(gitlab.token("ann"))
+    ann = asker(gitlab.token("ann"))
     assert (await provider.project(ann, MINE))[1].level == OWNER
     proxy.repeats_itself = True
 
@@ -116,7 +116,7 @@ async def test_an_answer_about_another_project_is_no_answer(
 async def test_projects_that_were_not_asked_for_are_left_out(
     gitlab: GitLab, proxy: Proxy, provider: Provider
 ) -> None:
-    ann = credential(gitlab.token("ann"))
+    ann = asker(gitlab.token("ann"))
     await provider.projects(ann, [1, 2])
     proxy.repeats_itself = True
 

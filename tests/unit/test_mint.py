@@ -1,4 +1,10 @@
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pytest
+
 from extauthz.edge.access import GlobalAccess, ProjectAccess
+from extauthz.edge.errors import TooManyProjects
 from extauthz.edge.mint import Mint
 from extauthz.edge.provider import User
 from extauthz.edge.settings import Settings
@@ -45,6 +51,33 @@ def test_a_new_look_up_never_gets_an_old_grant() -> None:
     first = mint.for_access(access())
     clock.now += 5
     assert mint.for_access(access()) != first
+
+
+class Counted(tuple[int, ...]):
+    """Project ids that count how often somebody goes through them."""
+
+    __slots__ = ()
+    passes: ClassVar[int] = 0
+
+    def __iter__(self) -> Iterator[int]:
+        Counted.passes += 1
+        return super().__iter__()
+
+
+def test_too_large_a_view_is_found_out_once_a_while() -> None:
+    clock = Clock()
+    mint = mint_at(clock)
+    everything = GlobalAccess(ALICE, Counted(range(0, 2**31, 2**15)))
+    with pytest.raises(TooManyProjects) as first:
+        mint.for_access(everything)
+    passes = Counted.passes
+
+    with pytest.raises(TooManyProjects) as second:
+        mint.for_access(everything)
+
+    assert 0 < passes == Counted.passes
+    assert str(first.value) == str(second.value)
+    assert first.value is not second.value
 
 
 def test_each_access_has_a_grant_of_its_own() -> None:

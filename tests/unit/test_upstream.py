@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import ClientSession
@@ -13,12 +14,11 @@ from structlog.testing import capture_logs
 
 from extauthz.edge.breaker import Breaker
 from extauthz.edge.errors import Unavailable
-from extauthz.edge.outage import Down, Outage, Throttled
+from extauthz.edge.outage import Busy, Down, Outage, Throttled, Unreachable
+from extauthz.edge.slots import QUEUE_TIMEOUT, Line
 from extauthz.edge.upstream import (
-    CALLS_AT_ONCE,
     LARGEST_BODY,
     LONGEST_RETRY_AFTER,
-    QUEUE_TIMEOUT,
     Answer,
     Call,
     Upstream,
@@ -29,6 +29,7 @@ from tests.gitlab import GitLab
 from tests.servers.ports import free_port
 
 TIMEOUT = 1.0
+SLOTS = Line.CHECKS.slots
 TOKEN = "glpat-very-secret"
 CALL = Call(
     "project", "/api/v4/projects/acme%2Fsecret-project", {"Authorization": f"Bearer {TOKEN}"}
@@ -234,7 +235,7 @@ async def test_a_server_that_is_not_there_is_down(
 ) -> None:
     upstream = _upstream(session, f"http://127.0.0.1:{free_port()}", calls, clock)
 
-    with pytest.raises(Down, match="ClientConnectorError"):
+    with pytest.raises(Unreachable, match="ClientConnectorError"):
         await upstream.ask(CALL)
 
 
@@ -273,6 +274,20 @@ async def test_a_limited_credential_is_told_for_how_long(
     assert caught.value.retry_after == understood
 
 
+@pytest.mark.parametrize("name", ["throttle_authenticated_api", "throttle_unauthenticated_api", ""])
+async def test_every_limit_is_taken_as_one_of_the_credential(
+    session: ClientSession, calls: Calls, clock: Clock, name: str
+) -> None:
+    """GitLab charges its limit of addresses with the tokens it does not know, revoked ones too."""
+    head = f"HTTP/1.1 429 Too Many Requests\r\nRateLimit-Name: {name}\r\nRetry-After: 9\r\n"
+
+    async with _server(f"{head}Content-Length: 0\r\n\r\n".encode()) as url:
+        with pytest.raises(Throttled) as caught:
+            await _upstream(session, url, calls, clock).ask(CALL)
+
+    assert caught.value.retry_after == 9
+
+
 @pytest.mark.parametrize(
     "effect", ["error", "html", "hang", "reset", "truncate", "huge", "throttle"]
 )
@@ -296,7 +311,7 @@ async def test_five_failures_in_a_row_stop_the_questions(
         with pytest.raises(Down):
             await upstream.ask(CALL)
 
-    with pytest.raises(Down, match="GitLab is down") as caught:
+    with pytest.raises(Unreachable, match="GitLab is down") as caught:
         await upstream.ask(CALL)
 
     assert caught.value.retry_after == 5
@@ -380,10 +395,46 @@ async def test_only_so_many_calls_are_under_way_at_once(
     server = await asyncio.start_server(serve, "127.0.0.1", port)
     upstream = _upstream(session, f"http://127.0.0.1:{port}", calls, clock)
 
-    await asyncio.gather(*(upstream.ask(CALL) for _ in range(4 * CALLS_AT_ONCE)))
+    await asyncio.gather(*(upstream.ask(CALL) for _ in range(4 * SLOTS)))
 
-    assert max(under_way) == CALLS_AT_ONCE
+    assert max(under_way) == SLOTS
     server.close()
+
+
+async def test_strangers_wait_for_each_other_and_hold_nobody_else_up(
+    gitlab: GitLab, upstream: Upstream, calls: Calls
+) -> None:
+    gitlab.faults("hang", path="stranger")
+    stranger = Call("project", "/api/v4/stranger", {}, line=Line.STRANGERS)
+    hanging = [asyncio.create_task(upstream.ask(stranger)) for _ in range(Line.STRANGERS.slots)]
+    await _until(lambda: len(gitlab.calls()) == Line.STRANGERS.slots)
+
+    for call in (CALL, replace(CALL, line=Line.VIEWS)):
+        assert (await upstream.ask(call)).status == 401
+    with pytest.raises(Busy):
+        await upstream.ask(replace(stranger, optional=True))
+
+    assert not any(task.done() for task in hanging)
+    assert calls.outcomes == ["answered", "answered", "busy"]
+    for task in hanging:
+        task.cancel()
+    await asyncio.wait(hanging)
+
+
+async def test_who_waits_in_vain_while_others_are_answered_learns_that_we_are_busy(
+    gitlab: GitLab, upstream: Upstream, calls: Calls
+) -> None:
+    gitlab.faults("latency", seconds=TIMEOUT * 0.4)
+
+    outcomes = await asyncio.gather(
+        *(upstream.ask(CALL) for _ in range(6 * SLOTS)), return_exceptions=True
+    )
+
+    kinds = [type(outcome) for outcome in outcomes]
+    assert set(kinds) == {Answer, Busy}
+    assert calls.outcomes.count("busy") == kinds.count(Busy)
+    gitlab.heal()
+    assert (await upstream.ask(CALL)).status == 401
 
 
 async def test_nobody_waits_long_for_a_place_and_that_does_not_count_as_down(
@@ -391,8 +442,8 @@ async def test_nobody_waits_long_for_a_place_and_that_does_not_count_as_down(
 ) -> None:
     gitlab.faults("hang")
     upstream = Upstream(session, gitlab.url, name="GitLab", observer=calls, timeout=60)
-    hanging = [asyncio.create_task(upstream.ask(CALL)) for _ in range(CALLS_AT_ONCE)]
-    await _until(lambda: len(gitlab.calls()) == CALLS_AT_ONCE)
+    hanging = [asyncio.create_task(upstream.ask(CALL)) for _ in range(SLOTS)]
+    await _until(lambda: len(gitlab.calls()) == SLOTS)
     started = time.monotonic()
 
     outcomes = await asyncio.gather(

@@ -7,6 +7,7 @@ from tests.access import Clock
 
 THRESHOLD = 3
 PAUSE = 5.0
+CALLERS = st.sampled_from([None, "ann", "bob", "cat"])
 
 
 @pytest.fixture
@@ -92,6 +93,34 @@ def test_the_server_may_ask_for_a_longer_pause(breaker: Breaker, clock: Clock) -
     assert breaker.admit()
 
 
+def test_one_caller_alone_does_not_open_it(breaker: Breaker) -> None:
+    for _ in range(3 * THRESHOLD):
+        breaker.fail("ann")
+    assert breaker.admit("ann")
+
+    for who in range(THRESHOLD - 1):
+        breaker.fail(who)
+
+    assert not breaker.admit("ann")
+
+
+def test_who_failed_last_leaves_the_probe_to_others_for_a_pause(
+    breaker: Breaker, clock: Clock
+) -> None:
+    for who in ("bob", "cat", "ann"):
+        breaker.fail(who)
+    clock.pass_by(PAUSE)
+    assert not breaker.admit("ann")
+    assert breaker.admit("bob")
+    breaker.fail("bob")
+    clock.pass_by(2 * PAUSE - 0.001)
+    assert not breaker.admit("bob")
+
+    clock.pass_by(0.001)
+
+    assert breaker.admit("bob")
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Calls that begin and end in any order while time passes."""
 
@@ -100,14 +129,16 @@ class AnyOrder(RuleBasedStateMachine):
         self.clock = Clock()
         self.breaker = Breaker(threshold=THRESHOLD, pause=PAUSE, clock=self.clock)
         self.under_way = 0
-        self.failures_in_a_row = 0
+        self.failing: set[object] = set()
         self.last_failure = self.clock()
 
-    @rule()
-    def begin(self) -> None:
-        state = self.breaker.state
-        admitted = self.breaker.admit()
+    @rule(who=CALLERS)
+    def begin(self, who: str | None) -> None:
+        state, wait = self.breaker.state, self.breaker.wait
+        admitted = self.breaker.admit(who)
         self.under_way += admitted
+        if state is State.CLOSED or (state is State.OPEN and not wait and who is None):
+            assert admitted
         if state is State.OPEN and admitted:
             assert self.breaker.state is State.HALF_OPEN
         if state is State.HALF_OPEN:
@@ -117,17 +148,17 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def succeed(self) -> None:
         self.under_way -= 1
-        self.failures_in_a_row = 0
+        self.failing.clear()
         self.breaker.succeed()
         assert self.breaker.state is State.CLOSED
 
     @precondition(lambda self: self.under_way)
-    @rule()
-    def fail(self) -> None:
+    @rule(who=CALLERS)
+    def fail(self, who: str | None) -> None:
         self.under_way -= 1
-        self.failures_in_a_row += 1
+        self.failing.add(who or object())
         self.last_failure = self.clock()
-        self.breaker.fail()
+        self.breaker.fail(who)
         assert self.breaker.state is not State.HALF_OPEN
 
     @precondition(lambda self: self.under_way)
@@ -143,7 +174,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def is_closed_until_the_threshold(self) -> None:
-        assert (self.breaker.state is State.CLOSED) == (self.failures_in_a_row < THRESHOLD)
+        assert (self.breaker.state is State.CLOSED) == (len(self.failing) < THRESHOLD)
 
     @invariant()
     def never_stays_shut_for_longer_than_a_pause(self) -> None:
