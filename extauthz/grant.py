@@ -7,6 +7,7 @@ GrantError
 """
 
 import json
+import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
@@ -31,6 +32,7 @@ LONGEST_TOKEN: Final = 48 * 1024
 _ISSUER: Final = "extauthz"
 _AUDIENCE: Final = "mlflow"
 _ALGORITHMS: Final = ["HS256"]
+_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
 
 Clock = Callable[[], float]
 
@@ -221,9 +223,13 @@ def pack_ids(ids: Sequence[int]) -> str:
 
 
 def unpack_ids(text: str) -> tuple[int, ...]:
-    """Unpack what pack_ids packed; raises ValueError when the text ends within a number."""
-    packed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    return tuple(_sums(packed))
+    """Unpack what pack_ids packed; raises ValueError for a text that it cannot have made."""
+    if not _BASE64URL.fullmatch(text):
+        raise ValueError("packed ids are base64url")  # the decoder skips other characters
+    ids = tuple(_sums(urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+    if ids and ids[0] < 1:
+        raise ValueError("ids begin at 1")
+    return ids
 
 
 def _sums(packed: bytes) -> Iterator[int]:

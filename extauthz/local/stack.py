@@ -59,17 +59,13 @@ class Stack:
     def mlflow(self) -> Part:
         """Return MLflow with the plugin; it gets the grant key and no other secret."""
         port = urlsplit(self._settings.mlflow_url).port or 80
-        argv = command(
-            host=LOOPBACK,
-            port=port,
-            backend_store_uri=self._settings.mlflow_backend_store_uri,
-            artifacts_destination=self._settings.mlflow_artifacts_destination,
-            workers=self._settings.mlflow_workers,
-        )
+        argv = command(host=LOOPBACK, port=port, workers=self._settings.mlflow_workers)
         environ = environment(
             grant_key=self._settings.grant_key,
             grant_key_previous=self._settings.grant_key_previous,
             instance=self._settings.instance,
+            backend_store_uri=self._settings.mlflow_backend_store_uri,
+            artifacts_destination=self._settings.mlflow_artifacts_destination,
             public_url=self._settings.public_url,
         )
         probe = Probe(Address(host=LOOPBACK, port=port), "/health")

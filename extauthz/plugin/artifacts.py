@@ -10,10 +10,13 @@ from urllib.parse import unquote
 
 from extauthz.plugin.refusals import Denied, Malformed, Missing
 
-_ODD: Final = re.compile(r"[\x00-\x1f\x7f\\#]")
+_ODD: Final = re.compile(r"[\x00-\x1f\x7f\\#\ud800-\udfff]")
 _ABSOLUTE: Final = re.compile(r"(?:file|[A-Za-z]):", re.IGNORECASE)
 _ROOT: Final = re.compile(r"[1-9][0-9]*/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts(?:/|$)")
 _WORKSPACES: Final = "workspaces/"
+# In bytes: what Linux takes as a name, and half of what it takes as a path.
+_LONGEST_NAME: Final = 255
+_LONGEST_PATH: Final = 2048
 
 
 def check_within(path: str) -> None:
@@ -25,6 +28,12 @@ def check_within(path: str) -> None:
         or any(segment in ("", ".", "..") for segment in path.split("/"))
     ):
         raise Malformed("The artifact path is not in its canonical form")
+    names = path.encode().split(b"/")
+    if len(path.encode()) > _LONGEST_PATH or max(map(len, names)) > _LONGEST_NAME:
+        raise Malformed(
+            f"An artifact path has at most {_LONGEST_PATH} bytes, "
+            f"and each name in it at most {_LONGEST_NAME}"
+        )
 
 
 def check_stored(path: str, workspace: str) -> None:
@@ -35,8 +44,19 @@ def check_stored(path: str, workspace: str) -> None:
     is listed or deleted. Raises Malformed, Missing for another project's, Denied for the rest.
     """
     check_within(path)
-    inside = path.removeprefix(f"{_WORKSPACES}{workspace}/")
+    inside = _inside(path, workspace)
     if inside.startswith(_WORKSPACES):
         raise Missing("There is no such artifact in this project")
     if not _ROOT.match(inside):
         raise Denied("Only the artifacts of a run or of a model are served")
+
+
+def check_file(path: str, workspace: str) -> None:
+    """Check the path of one file: as check_stored, and below such a root, not the root itself."""
+    check_stored(path, workspace)
+    if _ROOT.fullmatch(_inside(path, workspace)):
+        raise Malformed("Name a file below the artifacts of a run or of a model")
+
+
+def _inside(path: str, workspace: str) -> str:
+    return path.removeprefix(f"{_WORKSPACES}{workspace}/")

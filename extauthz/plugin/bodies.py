@@ -18,6 +18,7 @@ from extauthz.plugin.refusals import Malformed, Refusal
 LARGEST: Final = 32 * 1024 * 1024
 LARGEST_OF_A_READER: Final = 1024 * 1024
 _WITHOUT: Final = ("GET", "HEAD")
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
 
 
 class TooLarge(Refusal):
@@ -25,10 +26,6 @@ class TooLarge(Refusal):
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     error_code = "INVALID_PARAMETER_VALUE"
-
-
-class Disconnected(Exception):  # noqa: N818 - says what happened
-    """The client has gone before it sent everything."""
 
 
 class BoundedBodies:
@@ -43,10 +40,8 @@ class BoundedBodies:
             body = await _read(receive, _limit(scope["method"]))
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send)
-        except Disconnected:
-            return
         else:
-            await self._app(scope, _once(body, receive), send)
+            await self._app(_framed(scope, body), _once(body, receive), send)
 
 
 def _limit(method: str) -> int:
@@ -62,7 +57,7 @@ async def _read(receive: Receive, limit: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Disconnected
+            raise Malformed("The client has left before the body ended")
         body += message.get("body", b"")
         if len(body) > limit:
             raise _refusal(limit)
@@ -75,6 +70,14 @@ def _refusal(limit: int) -> Refusal:
         # MLflow would read it in place of a missing query.
         return Malformed("A request that only reads must not have a body")
     return TooLarge(f"A request to this endpoint has at most {limit // 1024} KiB")
+
+
+def _framed(scope: Scope, body: bytes) -> Scope:
+    """Return the scope with the length of the body: Flask reads nothing of a chunked one."""
+    headers = [header for header in scope["headers"] if header[0] not in _FRAMING]
+    if body:
+        headers.append((b"content-length", str(len(body)).encode()))
+    return {**scope, "headers": headers}
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

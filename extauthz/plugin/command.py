@@ -9,33 +9,26 @@ APP = "extauthz"
 WORKSPACE_STORE = "extauthz://"
 # Grants are longer than the 16 KiB of headers at which h11, uvicorn's other parser, stops.
 UVICORN_OPTIONS = "--http httptools"
+# Its access log would hold the queries.
+_SILENT = "--no-access-log"
 LINE = (
     f"mlflow server --app-name {APP} --enable-workspaces --workspace-store-uri {WORKSPACE_STORE}"
     f" --uvicorn-opts '{UVICORN_OPTIONS}'"
 )
 
 
-def command(
-    *,
-    host: str,
-    port: int,
-    backend_store_uri: str,
-    artifacts_destination: str,
-    workers: int = 1,
-) -> list[str]:
+def command(*, host: str, port: int, workers: int = 1) -> list[str]:
     """Return the command that serves MLflow on `host:port`, which is the one Host it answers to."""
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--app-name", APP),
         "--enable-workspaces",
         *("--workspace-store-uri", WORKSPACE_STORE),
-        *("--uvicorn-opts", UVICORN_OPTIONS),
+        *("--uvicorn-opts", f"{UVICORN_OPTIONS} {_SILENT}"),
         *("--host", host),
         *("--port", str(port)),
         *("--allowed-hosts", f"{host}:{port}"),
-        *("--backend-store-uri", backend_store_uri),
         "--serve-artifacts",
-        *("--artifacts-destination", artifacts_destination),
         *("--workers", str(workers)),
     ]
 
@@ -44,6 +37,8 @@ def environment(
     *,
     grant_key: SecretStr,
     instance: str,
+    backend_store_uri: str,
+    artifacts_destination: str,
     grant_key_previous: SecretStr | None = None,
     public_url: str = "http://localhost:5000",
 ) -> dict[str, str]:
@@ -54,6 +49,9 @@ def environment(
     settings = {
         "GRANT_KEY": grant_key.get_secret_value(),
         "INSTANCE_ID": instance,
+        # Not in the command, which every user of the machine sees: it may hold a password.
+        "MLFLOW_BACKEND_STORE_URI": backend_store_uri,
+        "MLFLOW_ARTIFACTS_DESTINATION": artifacts_destination,
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": origin(public_url),
         # Jobs would run in threads that no grant covers.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -5,37 +5,88 @@ MLflow quotes SQL with its parameters, database addresses and file paths in its 
 
 import logging
 import re
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Response, jsonify
+from flask import Response, g, jsonify, request
+
+from extauthz.plugin.rules import GRAPHQL
 
 log: Final = logging.getLogger(__name__)
 
 _INTERNAL: Final = "MLflow failed at this request; the server's log says why"
 _REFUSED: Final = "The database refused this request: check its values"
-_INSIDES: Final = re.compile(rb"\[SQL: |sqlalche\.me|\((?:psycopg2?|sqlite3|pymysql|pyodbc)\.")
+# Statements grow with what a filter asks for.
+_LOGGED: Final = 2000
+# The class of a driver's error, as SQLAlchemy writes it, a statement, or a link to explanations.
+_INSIDES: Final = re.compile(
+    r"\((?=[\w.]{0,99}(?:[Ee]rr|[Ee]xception|Violation))[\w.]{1,100}\)"
+    r"|\(raised as a result of|\[SQL: |sqlalche\.me"
+)
+
+
+def refuse(body: dict[str, str], status: int, headers: dict[str, str]) -> Response:
+    """Return an answer of our own, whose words stay."""
+    g.refused = True
+    answer: Response = jsonify(body)
+    answer.status_code = status
+    answer.headers.update(headers)
+    return answer
 
 
 def without_insides(response: Response) -> Response:
-    """Return an answer as it may leave the server."""
-    if response.direct_passthrough or response.is_streamed:
+    """Return an answer as it may leave the server.
+
+    Only errors are looked at: rows may hold the text of any exception.
+    """
+    if response.direct_passthrough or "refused" in g:
         return response
-    failed = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if not failed and not _INSIDES.search(response.get_data()):
+    told = _told(response)
+    if told is None:
         return response
-    log.error("request.failed: %s", response.get_data(as_text=True))
-    given = response.get_json(silent=True)
-    told: Response = jsonify(_told(given if isinstance(given, Mapping) else {}, failed=failed))
-    told.status_code = response.status_code
+    log.error("request.failed: %s", response.get_data(as_text=True)[:_LOGGED])
+    answer: Response = jsonify(told)
+    answer.status_code = response.status_code
     if retry := response.headers.get("Retry-After"):
-        told.headers["Retry-After"] = retry
-    return told
+        answer.headers["Retry-After"] = retry
+    return answer
 
 
-def _told(given: Mapping[str, Any], *, failed: bool) -> dict[str, Any]:
-    message = _INTERNAL if failed else _REFUSED
-    if "errors" in given:  # GraphQL
-        return {"data": None, "errors": [{"message": message}]}
-    return {"error_code": given.get("error_code", "INTERNAL_ERROR"), "message": message}
+def _told(response: Response) -> dict[str, Any] | None:
+    """Return what is told in place of an answer, None if it may stay as it is."""
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        code = _given(response).get("error_code", "INTERNAL_ERROR")
+        return {"error_code": code, "message": _INTERNAL}
+    if response.is_streamed:
+        return None
+    if response.status_code >= HTTPStatus.BAD_REQUEST:
+        if not _INSIDES.search(response.get_data(as_text=True)):
+            return None
+        given = _given(response)
+        code = given.get("error_code", "INVALID_PARAMETER_VALUE")
+        return {"error_code": code, "message": _outside(str(given.get("message", "")))}
+    if request.url_rule and request.url_rule.rule == GRAPHQL:
+        return _told_of_graphql(response)
+    return None
+
+
+def _told_of_graphql(response: Response) -> dict[str, Any] | None:
+    """GraphQL answers 200 and lists the errors of its resolvers."""
+    if response.get_data().rstrip().endswith(b'"errors":null}'):
+        return None
+    given = _given(response)
+    errors = [str(error) for error in given.get("errors") or ()]
+    if not any(map(_INSIDES.search, errors)):
+        return None
+    return given | {"errors": [_outside(error) for error in errors]}
+
+
+def _given(response: Response) -> dict[str, Any]:
+    given = response.get_json(silent=True)
+    return given if isinstance(given, dict) else {}
+
+
+def _outside(message: str) -> str:
+    """Return a message up to where it begins to quote the database."""
+    outside = _INSIDES.split(message, maxsplit=1)[0].strip(" .:\n")
+    return outside.removesuffix("Error").strip(" .:\n") or _REFUSED

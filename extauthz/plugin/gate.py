@@ -4,9 +4,11 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from extauthz.grant import HEADER, Grant, GrantExpired, GrantForged, View
 from extauthz.headers import REMOVED
@@ -20,6 +22,7 @@ PROJECTS: Final = "/extauthz/v1/projects"
 _GRANT: Final = HEADER.encode()
 _WORKSPACE: Final = b"x-mlflow-workspace"
 _REMOVED: Final = frozenset(name.encode() for name in (HEADER, *REMOVED))
+_LOOK_UPS: Final = 2
 _HEALTH: Final = Grant(view=View.PUBLIC, instance="")
 
 Headers = list[tuple[bytes, bytes]]
@@ -37,6 +40,8 @@ class Gate:
         self._app = app
         self._grants = grants
         self._owners = owners
+        # Whatever else waits for threads, the edge must get its answer.
+        self._look_ups = CapacityLimiter(_LOOK_UPS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve an HTTP request or the server's lifespan; WebSockets are closed unopened."""
@@ -58,6 +63,8 @@ class Gate:
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send)
             return
+        if grant.view is View.PUBLIC:
+            receive = _without_body(receive)
         with acting_under(grant):
             await self._app({**scope, "headers": headers}, receive, send)
 
@@ -85,12 +92,30 @@ class Gate:
     async def _look_up(self, scope: Scope) -> list[int]:
         if scope["path"] != PROJECTS or scope["method"] != "GET":
             raise Denied("The grant of the edge itself reaches the list of projects only")
-        return await run_sync(self._owners)
+        try:
+            return await run_sync(self._owners, limiter=self._look_ups)
+        except SQLAlchemyError as error:
+            log.exception("database.failed")
+            raise Unavailable("MLflow's database does not answer: try again") from error
 
 
 def refused(refusal: Refusal) -> JSONResponse:
     """Return the answer to a refused request."""
     return JSONResponse(refusal.body(), refusal.status, refusal.headers())
+
+
+def _without_body(receive: Receive) -> Receive:
+    """Return a `receive` that drops the body: anybody may send one, nothing public takes one."""
+    empty: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def next_message() -> Message:
+        if empty:
+            return empty.pop()
+        while (message := await receive())["type"] == "http.request":
+            pass
+        return message
+
+    return next_message
 
 
 def _clean(received: Headers) -> tuple[Headers, list[bytes]]:

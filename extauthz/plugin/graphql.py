@@ -3,6 +3,7 @@
 Their resolvers read through the same stores as the REST endpoints, so they see the same rows.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from graphql import FieldNode, GraphQLError, OperationDefinitionNode, OperationType, parse
@@ -19,20 +20,35 @@ _QUERIES: Final = frozenset(
 )
 # MLflow's own documents have up to 2 KiB; parsing takes time with the length.
 _LONGEST: Final = 16 * 1024
+# Each field at the root is a search of its own. MLflow allows as many, but an environment variable
+# changes that.
+_MOST_FIELDS: Final = 10
 
 
 def check_query(body: object) -> None:
     """Check the JSON body of a GraphQL request; raises Malformed, Denied."""
-    text = body.get("query") if isinstance(body, dict) else None
-    if not isinstance(text, str) or len(text) > _LONGEST:
-        raise Malformed("Expected a GraphQL query in JSON")
+    text, variables = _parts(body)
+    if len(text) > _LONGEST or len(str(variables)) > _LONGEST:
+        raise Malformed(f"A GraphQL query and its variables have at most {_LONGEST} characters")
     try:
         definitions = parse(text).definitions
     except (GraphQLError, RecursionError) as error:
         raise Malformed("The GraphQL query cannot be parsed") from error
-    for definition in definitions:
-        if isinstance(definition, OperationDefinitionNode):
-            _check_operation(definition)
+    operations = [d for d in definitions if isinstance(d, OperationDefinitionNode)]
+    for operation in operations:
+        _check_operation(operation)
+    if sum(len(operation.selection_set.selections) for operation in operations) > _MOST_FIELDS:
+        raise Malformed(f"A GraphQL query has at most {_MOST_FIELDS} fields at its root")
+
+
+def _parts(body: object) -> tuple[str, Mapping[str, object]]:
+    """Return the document and the variables of a request."""
+    match body:
+        case {"query": str(text), **rest}:
+            variables, name = rest.get("variables"), rest.get("operationName")
+            if isinstance(variables, dict | None) and isinstance(name, str | None):
+                return text, variables or {}
+    raise Malformed("Expected a GraphQL query in JSON")
 
 
 def _check_operation(operation: OperationDefinitionNode) -> None:

@@ -5,14 +5,15 @@ here looks at the raw path. Of MLflow's native routes only those in the table ar
 every other request falls through to Flask, whose endpoints are asked about one by one.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
-import anyio.to_thread
-from a2wsgi import WSGIMiddleware
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 from mlflow.server.artifact_router import download_artifact, upload_artifact
 from mlflow.server.fastapi_app import (
     add_fastapi_workspace_middleware,
@@ -20,12 +21,12 @@ from mlflow.server.fastapi_app import (
 )
 from mlflow.server.handlers import build_server_info_payload
 from mlflow.server.server_info_api import health
-from starlette.types import ASGIApp
 
 from extauthz.plugin import artifacts
 from extauthz.plugin.bodies import BoundedBodies
+from extauthz.plugin.bridge import Bridge
 from extauthz.plugin.context import current, workspaces
-from extauthz.plugin.errors import without_insides
+from extauthz.plugin.errors import refuse, without_insides
 from extauthz.plugin.gate import refused
 from extauthz.plugin.graphql import check_query
 from extauthz.plugin.refusals import Malformed, Refusal
@@ -34,7 +35,12 @@ from extauthz.plugin.rules import FLASK, GRAPHQL, NATIVE, Artifact, Rule
 
 # As many as Starlette's bridge has.
 _THREADS: Final = 40
-_LONGEST_FILTER: Final = 16 * 1024
+_LOOK_UPS: Final = 4
+_EXPRESSIONS: Final = ("filter", "order_by", "orderBy")
+_LONGEST_EXPRESSION: Final = 16 * 1024
+_CALLS: Final = ("/api/", "/ajax-api/")
+
+Endpoint = Callable[..., Awaitable[Any]]
 
 
 def guarded(flask_app: Flask) -> FastAPI:
@@ -48,35 +54,34 @@ def guarded(flask_app: Flask) -> FastAPI:
     for method, path in NATIVE:
         endpoint, checked = _native(method, path), [Depends(_check_native)]
         app.add_api_route(path, endpoint, methods=[method], dependencies=checked)
-    app.mount("/", BoundedBodies(_bridge(flask_app)))
+    app.mount("/", BoundedBodies(Bridge(flask_app, threads=_THREADS)))
     return app
 
 
-def _bridge(flask_app: Any) -> ASGIApp:
-    """Return Flask as ASGI; Starlette's bridge holds whole answers in memory for a slow reader."""
-    bridge: Any = WSGIMiddleware(flask_app, workers=_THREADS)
-    return cast("ASGIApp", bridge)
-
-
-async def server_info() -> JSONResponse:
-    """Answer what the server offers, without what is switched off here.
+def server_info() -> Endpoint:
+    """Return the endpoint that answers what the server offers, without what is switched off here.
 
     With `workspaces_enabled` the stock UI would show a picker of workspaces; with the others
     clients would send artifacts to endpoints that are not in the table.
     """
-    payload = await anyio.to_thread.run_sync(build_server_info_payload)
-    return JSONResponse(
-        {name: False if isinstance(value, bool) else value for name, value in payload.items()}
-    )
+    look_ups = CapacityLimiter(_LOOK_UPS)
+
+    async def answer() -> JSONResponse:
+        payload = await run_sync(build_server_info_payload, limiter=look_ups)
+        return JSONResponse(
+            {name: False if isinstance(value, bool) else value for name, value in payload.items()}
+        )
+
+    return answer
 
 
-def _native(method: str, path: str) -> Callable[..., Awaitable[Any]]:
-    endpoint: Callable[..., Awaitable[Any]]
+def _native(method: str, path: str) -> Endpoint:
+    endpoint: Endpoint
     match method, path.rpartition("/")[-1]:
         case "GET", "health":
             endpoint = health
         case "GET", "server-info":
-            endpoint = server_info
+            endpoint = server_info()
         case "GET", _:
             endpoint = download_artifact
         case _:
@@ -97,27 +102,41 @@ async def _refused(_: Request, refusal: Any) -> JSONResponse:
 def _check_flask() -> Response | None:
     try:
         endpoint = request.url_rule.rule if request.url_rule else ""
-        method = "GET" if request.method == "HEAD" else request.method
-        rule = check(current(), FLASK.get((method, endpoint)))
-        _check_filter()
-        if endpoint == GRAPHQL:
-            check_query(request.get_json(force=True, silent=True))
+        rule = check(current(), FLASK.get((_method(endpoint), endpoint)))
+        if rule.artifact is Artifact.NONE:
+            _check_body(_body(), endpoint)
         for path in _paths(rule):
             _check_path(rule, path)
     except Refusal as refusal:
-        answer: Response = jsonify(refusal.body())
-        answer.status_code = refusal.status
-        answer.headers.update(refusal.headers())
-        return answer
+        return refuse(refusal.body(), refusal.status, refusal.headers())
     return None
 
 
-def _check_filter() -> None:
-    """Refuse a filter so long that parsing it would keep everybody else waiting."""
-    body = request.get_json(force=True, silent=True)
-    given = [*request.args.getlist("filter"), body.get("filter") if isinstance(body, dict) else ""]
-    if any(isinstance(text, str) and len(text) > _LONGEST_FILTER for text in given):
-        raise Malformed(f"A filter has at most {_LONGEST_FILTER} characters")
+def _method(endpoint: str) -> str:
+    # MLflow's calls read the query of a GET only, and so would read another path than was checked.
+    return "GET" if request.method == "HEAD" and not endpoint.startswith(_CALLS) else request.method
+
+
+def _body() -> Mapping[str, Any]:
+    """Return the JSON of the request as MLflow's handlers read it, empty if it has none."""
+    try:
+        body = request.get_json(force=True, silent=True)
+        # MLflow's oldest clients send JSON within JSON.
+        body = json.loads(body) if isinstance(body, str) else body
+    except (RecursionError, ValueError) as error:
+        raise Malformed("The JSON of this request cannot be read") from error
+    if not isinstance(body, dict | None):
+        raise Malformed("The JSON of a request is an object")
+    return body or {}
+
+
+def _check_body(fields: Mapping[str, Any], endpoint: str) -> None:
+    if endpoint == GRAPHQL:
+        check_query(fields)
+    for name in _EXPRESSIONS:
+        # Parsing a long one would keep everybody else waiting.
+        if len(str([*request.args.getlist(name), fields.get(name)])) > _LONGEST_EXPRESSION:
+            raise Malformed(f"`{name}` has at most {_LONGEST_EXPRESSION // 1024} KiB")
 
 
 def _paths(rule: Rule) -> list[str]:
@@ -133,7 +152,10 @@ def _paths(rule: Rule) -> list[str]:
 
 
 def _check_path(rule: Rule, path: str) -> None:
-    if rule.artifact is Artifact.STORED:
-        artifacts.check_stored(path, *workspaces())
-    else:
-        artifacts.check_within(path)
+    match rule.artifact:
+        case Artifact.STORED:
+            artifacts.check_stored(path, *workspaces())
+        case Artifact.FILE:
+            artifacts.check_file(path, *workspaces())
+        case _:
+            artifacts.check_within(path)

@@ -23,10 +23,14 @@ class Action(StrEnum):
 
 
 class Artifact(Enum):
-    """What a path in a request is relative to: the storage root, or a run or model."""
+    """What a path in a request is relative to: the storage root, or a run or model.
+
+    STORED is a file or a folder below the storage root, FILE a file only.
+    """
 
     NONE = auto()
     STORED = auto()
+    FILE = auto()
     WITHIN = auto()
 
 
@@ -181,7 +185,7 @@ def _pages() -> Iterator[tuple[Key, Rule]]:
 def _native() -> Iterator[tuple[Key, Rule]]:
     stored = f"{_ARTIFACTS}/{{{_PATH}:path}}"
     for method, action in (("GET", Action.READ), ("PUT", Action.UPDATE)):
-        rule = Rule(action=action, views=_PROJECT, artifact=Artifact.STORED, parameter=_PATH)
+        rule = Rule(action=action, views=_PROJECT, artifact=Artifact.FILE, parameter=_PATH)
         yield from _entry(f"{method} {stored}", rule)
     yield from _entry("GET 3.0/mlflow/server-info", Rule(action=Action.READ, views=_READERS))
     yield from _entry("GET /health", Rule(action=Action.READ, views=_ANYBODY), "")

@@ -1,13 +1,16 @@
 """Where a model version may come from: runs, models and artifacts of its own project."""
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
 from mlflow.prompt.constants import _PROMPT_SOURCE_PLACEHOLDERS
 
 from extauthz.plugin import artifacts
-from extauthz.plugin.refusals import Denied, Refusal
+from extauthz.plugin.refusals import Denied, Malformed, Refusal
 
+# urlsplit drops some of these, so MLflow would read another source than was checked.
+_DROPPED: Final = re.compile(r"^ |[\x00-\x1f\x7f\\]")
 _RESOLVED_BY_MLFLOW: Final = frozenset({"runs", "models"})
 
 
@@ -17,9 +20,11 @@ def check_source(source: str, workspace: str) -> None:
     `runs:/` and `models:/` are looked up in the project. Everything else but the artifact proxy
     would have the server read where the client likes (CVE-2023-1177, CVE-2024-3573).
     """
-    parts = urlsplit(source)
     if source in _PROMPT_SOURCE_PLACEHOLDERS:
         return
+    if _DROPPED.search(source):
+        raise Malformed("The source of a model version must not contain control characters")
+    parts = urlsplit(source)
     if parts.netloc or parts.query or parts.fragment:
         raise _elsewhere()
     if parts.scheme == "mlflow-artifacts":

@@ -1,7 +1,10 @@
-"""Writes: what a request is about to change in the database, checked as a whole.
+"""Writes: the rows that a session is about to write, checked as a whole before it does.
 
 The endpoint table decides which requests may write at all. This holds where MLflow's handlers do
-more than their endpoint says, and for the ids, tags and locations inside a body.
+more than their endpoint says, and for the ids, tags and locations inside a body. Of a statement
+that changes rows past the session only the role is checked here; an update or a delete changes
+what the row criteria leave, and what MLflow inserts like that, tags of a logged model, `stores`
+checks.
 """
 
 from collections.abc import Iterable
@@ -10,6 +13,7 @@ from typing import Any, Final
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
+from mlflow.store.tracking.dbmodels.models import SqlInputTag
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import InstanceState, ORMExecuteState, Session
 
@@ -74,6 +78,8 @@ def _check_row(state: InstanceState[Any]) -> None:
     if "workspace" in columns and (state.pending or is_changed(state, columns.workspace)):
         _check_workspace(values.get("workspace"), workspace)
     check_tags(values[name] for name in _TAG_KEYS if name in values)
+    if isinstance(state.object, SqlInputTag):
+        check_tags([values["name"]])
     if state.pending and isinstance(state.object, SqlModelVersion):
         for location in (values["source"], values["storage_location"]):
             check_source(location, workspace)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.plugin.world import ARTIFACTS, World
+from tests.plugin.world import API, ARTIFACTS, World
 from tests.servers.mlflow import MLflow
 
 TRICKS = (
@@ -89,6 +89,34 @@ def test_a_path_below_a_run_or_model_stays_there(server: MLflow, ours: World, pa
     ):
         assert server.ask(method, address, ours.grant, body).status == 400, address
     assert server.contents() == before
+
+
+def test_a_run_is_not_written_over_as_if_it_were_a_file(server: MLflow, ours: World) -> None:
+    before = server.contents()
+
+    for root in (ours.files, f"{ours.experiment}/{ours.run}/artifacts"):
+        assert server.ask("PUT", f"{ARTIFACTS}/{root}", ours.grant, b"x").status == 400
+        assert server.ask("GET", f"{ARTIFACTS}/{root}", ours.grant).status == 400
+    assert server.contents() == before
+
+
+def test_names_are_as_long_as_a_file_system_takes_them(server: MLflow, fresh: World) -> None:
+    for name, status in (("x" * 255, 200), ("x" * 256, 400), ("%C3%A9" * 128, 400)):
+        path = f"{ARTIFACTS}/{fresh.files}/{name}"
+        assert server.ask("PUT", path, fresh.grant, b"x").status == status
+    assert server.ask("PUT", f"{path}/x", fresh.grant, b"x").status == 400
+
+
+def test_what_mlflow_reads_from_a_query_is_asked_for_with_get(server: MLflow, ours: World) -> None:
+    """It reads the query of a GET only: with HEAD it lists another path than was checked."""
+    path = f"?path={ours.files}"
+    for prefix in ("/api", "/ajax-api"):
+        stored = f"{prefix}/2.0/mlflow-artifacts/artifacts"
+        assert server.ask("HEAD", f"{stored}{path}", ours.grant).status == 403
+        assert server.ask("GET", f"{stored}{path}", ours.grant).status == 200
+    assert server.ask("HEAD", f"{API}/runs/get?run_id={ours.run}", ours.grant).status == 403
+    file = f"/get-artifact?run_id={ours.run}&path=data.txt"
+    assert server.ask("HEAD", file, ours.grant).status == 200
 
 
 def test_files_are_written_read_listed_and_deleted_below_a_run(

@@ -5,6 +5,7 @@ import pytest
 from tests.plugin.world import API, World
 from tests.servers.mlflow import MLflow, project
 
+_DATASET = {"dataset": {"name": "d", "digest": "1", "source_type": "local", "source": "x"}}
 _METRIC = {"key": "loss", "value": 0.1, "timestamp": 3, "step": 3}
 
 
@@ -123,6 +124,11 @@ def test_tags_that_move_a_location_are_reserved(server: MLflow, ours: World, key
         ("POST", "runs/create", {"experiment_id": ours.experiment, "tags": [tag]}),
         ("POST", "runs/set-tag", {"run_id": ours.run, **tag}),
         ("POST", "runs/log-batch", {"run_id": ours.run, "metrics": [_METRIC], "tags": [tag]}),
+        (
+            "POST",
+            "runs/log-inputs",
+            {"run_id": ours.run, "datasets": [{"tags": [tag], **_DATASET}]},
+        ),
         ("POST", "logged-models", {"experiment_id": ours.experiment, "tags": [tag]}),
         ("PATCH", f"logged-models/{ours.model}/tags", {"tags": [tag]}),
         ("POST", "registered-models/create", {"name": "tagged", "tags": [tag]}),

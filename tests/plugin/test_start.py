@@ -5,16 +5,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import pytest
 
-from extauthz.plugin.command import LINE, UVICORN_OPTIONS, environment
-from tests.servers.mlflow import GRANT_KEY, INSTANCE, MLflow, command_in
+from extauthz.plugin.command import LINE, UVICORN_OPTIONS, command
+from tests.plugin.world import API, World
+from tests.servers.mlflow import INSTANCE, MLflow, environment_in
 from tests.servers.ports import free_port
 from tests.servers.processes import clean_environment
 
 STARTUP_FAILURE = 3
 STARTED = {
-    **environment(grant_key=GRANT_KEY, instance=INSTANCE),
+    **environment_in(Path("nowhere")),
     "MLFLOW_ENABLE_WORKSPACES": "true",
     "MLFLOW_WORKSPACE_STORE_URI": "extauthz://",
     "_MLFLOW_SGI_NAME": "uvicorn",
@@ -64,25 +66,42 @@ def _serve(argv: list[str], environ: Mapping[str, str], folder: Path) -> str:
 
 
 def test_the_database_of_another_instance_is_left_alone(server: MLflow) -> None:
-    argv = command_in(server.folder, port=free_port())
     # Several, because their supervisor would start most that end again and again.
-    argv[argv.index("--workers") + 1] = "2"
+    argv = command(host="127.0.0.1", port=free_port(), workers=2)
+    environ = environment_in(server.folder) | {"INSTANCE_ID": "gitlab.elsewhere"}
     before = server.contents()
 
-    printed = _serve(argv, STARTED | {"INSTANCE_ID": "gitlab.elsewhere"}, server.folder)
+    printed = _serve(argv, environ, server.folder)
 
     assert f"set INSTANCE_ID back to {INSTANCE}" in printed
     assert server.contents() == before
 
 
 def test_gunicorn_which_has_no_asgi_is_refused(tmp_path: Path) -> None:
-    argv = command_in(tmp_path, port=free_port())
+    argv = command(host="127.0.0.1", port=free_port())
     at = argv.index("--uvicorn-opts")
-    assert argv[at + 1] == UVICORN_OPTIONS
+    assert argv[at + 1].startswith(UVICORN_OPTIONS)
     argv[at : at + 2] = ["--gunicorn-opts", "--timeout 30"]
     # MLflow itself refuses the options of its middleware there.
     hosts = argv.index("--allowed-hosts")
     del argv[hosts : hosts + 2]
-    environ = STARTED | {"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ""}
+    environ = environment_in(tmp_path) | {"MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ""}
 
     assert f"start MLflow with: {LINE}" in _serve(argv, environ, tmp_path)
+
+
+def test_other_users_of_the_machine_do_not_see_where_the_database_is(server: MLflow) -> None:
+    """Its address may hold a password, and every user may list command lines."""
+    whole = psutil.Process(server.pid)
+    processes = [whole, *whole.children(recursive=True)]
+
+    assert len(processes) > 1
+    assert not [line for p in processes for line in p.cmdline() if str(server.folder) in line]
+
+
+def test_queries_are_not_logged(server: MLflow, ours: World) -> None:
+    path = f"{API}/experiments/search?max_results=5&filter=name%20=%20'never-logged'"
+
+    assert server.ask("GET", path, ours.grant).status == 200
+
+    assert "never-logged" not in server.log.read_text()

@@ -3,13 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from extauthz.plugin.rules import FLASK, NATIVE
 from tests.plugin.world import World
-from tests.servers.mlflow import PUBLIC, MLflow, everything
+from tests.servers.mlflow import PUBLIC, MLflow, environment_in, everything
 from tests.servers.processes import clean_environment
 
 # Printed by a process of its own: importing MLflow's server changes the one that does.
@@ -25,6 +26,20 @@ native = [
     for method in context.methods or ()
 ]
 print(json.dumps({"flask": flask, "native": native}))
+"""
+_ASK_WITHOUT_THREADS = """
+import anyio
+from anyio.to_thread import current_default_thread_limiter
+from extauthz.plugin.guard import server_info
+
+async def ask():
+    threads = current_default_thread_limiter()
+    for _ in range(int(threads.total_tokens)):
+        threads.acquire_on_behalf_of_nowait(object())
+    with anyio.fail_after(30):
+        print((await server_info()()).status_code)
+
+anyio.run(ask)
 """
 # Frameworks answer these by themselves for every rule.
 _AUTOMATIC = {"HEAD", "OPTIONS"}
@@ -115,6 +130,20 @@ def test_the_server_says_what_is_switched_off(server: MLflow, ours: World) -> No
             assert offered["store_type"] == "SqlStore"
             assert offered["workspaces_enabled"] is False
             assert not [name for name, value in offered.items() if value is True]
+
+
+def test_what_a_server_offers_is_told_whatever_else_waits_for_threads(tmp_path: Path) -> None:
+    stores = {"_MLFLOW_SERVER_FILE_STORE": f"sqlite:///{tmp_path / 'mlflow.db'}"}
+    stores["_MLFLOW_SERVER_ARTIFACT_ROOT"] = str(tmp_path)
+    asked = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _ASK_WITHOUT_THREADS],
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+        env=clean_environment() | environment_in(tmp_path) | stores,
+        timeout=60,
+    )
+    assert asked.stdout == b"200\n", asked.stderr
 
 
 def test_the_pages_are_served(server: MLflow, ours: World) -> None:

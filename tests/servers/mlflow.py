@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from http.client import HTTPConnection
 from pathlib import Path
@@ -42,6 +42,7 @@ class MLflow:
     port: int
     folder: Path
     log: Path
+    pid: int = 0
     signer: GrantSigner = field(default_factory=lambda: GrantSigner(GrantKey(GRANT_KEY)))
 
     def ask(
@@ -59,8 +60,9 @@ class MLflow:
             for name, value in (*self._grant(grant), *headers):
                 connection.putheader(name, value)
             if content is not None:
-                kind = "application/octet-stream" if content is body else "application/json"
-                connection.putheader("Content-Type", kind)
+                if not any(name.lower() == "content-type" for name, _ in headers):
+                    kind = "application/octet-stream" if content is body else "application/json"
+                    connection.putheader("Content-Type", kind)
                 connection.putheader("Content-Length", str(len(content)))
             connection.endheaders(content)
             answer = connection.getresponse()
@@ -85,18 +87,18 @@ def _digest(file: Path) -> str:
 def mlflow(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator[MLflow]:
     """Run MLflow until the block ends."""
     server = MLflow(free_port(), folder, folder / "mlflow.log")
-    argv = command_in(folder, port=server.port)
-    settings = environment(grant_key=GRANT_KEY, instance=INSTANCE) | dict(env or {})
+    argv = command(host="127.0.0.1", port=server.port)
+    settings = environment_in(folder) | dict(env or {})
     with running(argv, log=server.log, env=settings, cwd=folder) as process:
         until(lambda: answers(server.port, "/health"), process, log=server.log)
-        yield server
+        yield replace(server, pid=process.pid)
 
 
-def command_in(folder: Path, *, port: int) -> list[str]:
-    """Return the command line of MLflow that keeps everything in a folder."""
-    return command(
-        host="127.0.0.1",
-        port=port,
+def environment_in(folder: Path) -> dict[str, str]:
+    """Return the settings of MLflow that keeps everything in a folder."""
+    return environment(
+        grant_key=GRANT_KEY,
+        instance=INSTANCE,
         backend_store_uri=f"sqlite:///{folder / 'mlflow.db'}",
         artifacts_destination=str(folder / "artifacts"),
     )

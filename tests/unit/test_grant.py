@@ -260,7 +260,16 @@ def test_ids_survive_packing(numbers: tuple[int, ...]) -> None:
 
 def test_ids_cut_within_a_number_are_malformed() -> None:
     with pytest.raises(ValueError, match="cut off"):
-        unpack_ids(urlsafe_b64encode(b"\x05\xf0").decode())
+        unpack_ids(urlsafe_b64encode(b"\x05\xf0").decode().rstrip("="))
+
+
+@pytest.mark.parametrize("text", ["@@@@", "AQ\n", "A Q", "AQ==", "AQ+/", "\u0661", "A", "AA"])
+def test_text_that_packs_no_ids_is_malformed(text: str) -> None:
+    """Python's decoder skips characters that are not base64; ids begin at 1."""
+    with pytest.raises(ValueError):  # noqa: PT011 - the decoder has words of its own
+        unpack_ids(text)
+    with pytest.raises(GrantForged):
+        verifier().open(signed(claims(view="global", role="read", id=None, path=None, ids=text)))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.uri import validate_path_is_safe
 
-from extauthz.plugin.artifacts import check_stored, check_within
+from extauthz.plugin.artifacts import check_file, check_stored, check_within
 from extauthz.plugin.refusals import Denied, Malformed, Missing, Refusal
 from extauthz.plugin.sources import check_source
 
@@ -20,6 +20,8 @@ MODEL = f"7/models/m-{RUN}/artifacts"
         *(ROOT, f"{ROOT}/a", f"{ROOT}/a/b.txt", MODEL, f"{MODEL}/MLmodel"),
         *(f"workspaces/p1/{ROOT}", f"workspaces/p1/{MODEL}/a", f"{ROOT}/100%", f"{ROOT}/a b"),
         *(f"{ROOT}/tracking/x", f"{ROOT}/workspaces/p2/x", f"{ROOT}/é", f"{ROOT}/step:1.png"),
+        *(f"{ROOT}/{'x' * 255}", f"{ROOT}/{'é' * 127}/a"),
+        *(f"{ROOT}/\uff0e\uff0e/a", f"{ROOT}/\ufffd"),  # full-width dots are no dots
     ],
 )
 def test_files_of_runs_and_models_are_served(path: str) -> None:
@@ -32,6 +34,7 @@ def test_files_of_runs_and_models_are_served(path: str) -> None:
         *("", ".", "..", "/", f"/{ROOT}", f"{ROOT}/", f"{ROOT}//a", f"{ROOT}/./a", f"{ROOT}/../a"),
         *(f"{ROOT}/%2e%2e/a", f"{ROOT}/%252e", f"{ROOT}/a%2fb", f"{ROOT}/a%5cb", f"{ROOT}/a\\b"),
         *(f"{ROOT}/a%00", f"{ROOT}/a\0", f"{ROOT}/a\n", f"{ROOT}/a#b", f"{ROOT}/%41"),
+        *(f"{ROOT}/{'x' * 256}", f"{ROOT}/{'é' * 128}", f"{ROOT}/a{'/aa' * 700}", f"{ROOT}/\ud800"),
         *("file:/etc/passwd", "FILE:///etc/passwd", "C:/windows", f"workspaces/p1/../p2/{ROOT}"),
     ],
 )
@@ -59,6 +62,13 @@ def test_the_files_of_another_project_are_not_there(path: str) -> None:
 def test_nothing_at_or_above_a_run_is_served(path: str) -> None:
     with pytest.raises(Denied):
         check_stored(path, "p1")
+
+
+@pytest.mark.parametrize("root", [ROOT, MODEL, f"workspaces/p1/{ROOT}"])
+def test_a_file_has_a_name_of_its_own(root: str) -> None:
+    check_file(f"{root}/artifacts", "p1")
+    with pytest.raises(Malformed):
+        check_file(root, "p1")
 
 
 segments = st.text(st.characters(categories=["L", "N"], include_characters="-_ .:%"), min_size=1)
@@ -105,6 +115,8 @@ def test_a_model_version_comes_from_its_own_project(source: str) -> None:
             f"mlflow-artifacts:/{ROOT}?x",
             f"mlflow-artifacts:/{ROOT}#x",
         ),
+        *("s3:\n//bucket/x", "\tfile:/etc", " file:/etc", "models:/churn/1\n", "mod\rels:/churn/1"),
+        *("models:/churn\\1", f"runs:/{RUN}\\..\\x", "runs:/\0", f"runs:\t//host/{RUN}/x"),
         *(f"runs://host/{RUN}/x", "models://host/churn/1", "mlflow-artifacts:/7", "hdfs://h/x"),
     ],
 )

@@ -2,12 +2,15 @@
 
 import json
 import logging
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from anyio import fail_after
+from anyio.to_thread import current_default_thread_limiter
 from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
 from starlette.types import Receive, Scope, Send
 
 from extauthz.grant import (
@@ -23,7 +26,7 @@ from extauthz.grant import (
 from extauthz.headers import REMOVED
 from extauthz.levels import Role
 from extauthz.plugin.context import current
-from extauthz.plugin.gate import PROJECTS, Gate
+from extauthz.plugin.gate import PROJECTS, Gate, _without_body
 from extauthz.plugin.grants import MOST, VerifiedGrants
 
 KEY = GrantKey(SecretStr("a grant key that is long enough for tests"))
@@ -49,15 +52,26 @@ class Clock:
 
 @dataclass(slots=True)
 class App:
-    """Records the requests that got through, and the grant each was made under."""
+    """Records the requests that got through, the grant each was made under, and their bodies."""
 
     seen: list[tuple[Scope, Grant | None]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.seen.append((scope, current()))
         if scope["type"] == "http":
+            self.bodies.append(await _whole(receive))
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b""})
+
+
+async def _whole(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 @dataclass(slots=True)
@@ -67,12 +81,13 @@ class Door:
     clock: Clock = field(default_factory=Clock)
     app: App = field(default_factory=App)
     keys: Sequence[GrantKey] = (KEY,)
+    owners: Callable[[], list[int]] = lambda: [3, 5]
     gate: Gate = field(init=False)
 
     def __post_init__(self) -> None:
         verifier = GrantVerifier(self.keys, instance=INSTANCE, clock=self.clock)
         grants = VerifiedGrants(verifier, clock=self.clock)
-        self.gate = Gate(self.app, grants=grants, owners=lambda: [3, 5])
+        self.gate = Gate(self.app, grants=grants, owners=self.owners)
 
     def sign(self, grant: Grant, key: GrantKey = KEY) -> tuple[str, str]:
         return HEADER, GrantSigner(key, clock=self.clock).sign(grant)
@@ -83,8 +98,12 @@ class Door:
         """Send a request; returns status, headers and the body, parsed."""
         sent: list[MutableMapping[str, Any]] = []
 
+        received = iter([b"sent", b" body"])
+
         async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            if (body := next(received, None)) is None:
+                return {"type": "http.disconnect"}
+            return {"type": "http.request", "body": body, "more_body": body == b"sent"}
 
         async def send(message: MutableMapping[str, Any]) -> None:
             sent.append(message)
@@ -156,6 +175,31 @@ async def test_health_is_read_without_a_grant(method: str, status: int) -> None:
     door = Door()
 
     assert (await door.ask(path="/health", method=method))[0] == status
+
+
+async def test_what_is_public_takes_no_body() -> None:
+    """Anybody may send one, without a token and of any size."""
+    door = Door()
+    public = door.sign(Grant(view=View.PUBLIC, instance=INSTANCE))
+
+    await door.ask(path="/health", method="HEAD")
+    await door.ask(public, path="/version")
+    await door.ask(door.sign(WRITER), method="POST")
+
+    assert door.app.bodies == [b"", b"", b"sent body"]
+
+
+async def test_whoever_leaves_is_noticed_where_the_body_is_dropped() -> None:
+    messages = [{"type": "http.request", "body": b"x", "more_body": True}]
+    messages += [*messages, {"type": "http.disconnect"}]
+
+    async def receive() -> MutableMapping[str, Any]:
+        return messages.pop(0)
+
+    empty = _without_body(receive)
+
+    assert await empty() == {"type": "http.request", "body": b"", "more_body": False}
+    assert await empty() == {"type": "http.disconnect"}
 
 
 async def test_a_forged_grant_is_refused_even_for_health() -> None:
@@ -235,6 +279,34 @@ async def test_the_edge_asks_for_the_projects_that_own_rows() -> None:
 
     assert (status, body) == (200, {"projects": [3, 5]})
     assert door.app.seen == []
+
+
+async def test_a_database_that_does_not_answer_is_worth_a_second_try() -> None:
+    def owners() -> list[int]:
+        raise OperationalError("SELECT secret", {}, Exception("password"))
+
+    door = Door(owners=owners)
+
+    status, headers, body = await door.ask(door.sign(SYSTEM), path=PROJECTS)
+
+    assert (status, body["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert int(headers["retry-after"]) > 0
+    assert "secret" not in body["message"]
+    assert "password" not in body["message"]
+
+
+async def test_the_edge_is_answered_whatever_else_waits_for_threads() -> None:
+    door = Door()
+    threads = current_default_thread_limiter()
+    taken = [object() for _ in range(int(threads.total_tokens))]
+    for borrower in taken:
+        threads.acquire_on_behalf_of_nowait(borrower)
+    try:
+        with fail_after(10):
+            assert (await door.ask(door.sign(SYSTEM), path=PROJECTS))[0] == 200
+    finally:
+        for borrower in taken:
+            threads.release_on_behalf_of(borrower)
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", PROJECTS), ("GET", "/"), ("GET", "/health")])

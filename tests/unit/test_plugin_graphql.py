@@ -45,6 +45,8 @@ def test_anything_else_is_not(query: str) -> None:
     "body",
     [
         *(None, [], "", RUN, {}, {"query": None}, {"query": ["a"]}, [{"query": RUN}]),
+        *({"query": RUN, "variables": [1]}, {"query": RUN, "variables": "x"}),
+        *({"query": RUN, "variables": {"a": "x" * 20_000}}, {"query": RUN, "operationName": 5}),
         *({"query": "{"}, {"query": ""}, {"query": "{" * 10_000}, {"query": RUN + "#" * 20_000}),
     ],
 )
@@ -52,3 +54,22 @@ def test_a_body_without_a_query_is_refused(body: object) -> None:
     """CVE-2025-14297, CVE-2025-0453: batches and floods."""
     with pytest.raises(Malformed):
         check_query(body)
+
+
+@pytest.mark.parametrize("operations", ["query {{ {} }}", "query A {{ {} }} query B {{ {} }}"])
+def test_only_so_many_fields_are_asked_for_at_once(operations: str) -> None:
+    """Each is a search: CVE-2025-0453."""
+
+    def query(most: int) -> dict[str, str]:
+        count = most // operations.count("{}")
+        fields = " ".join(f"a{at}: mlflowGetRun(input: {{}}) {{ a }}" for at in range(count))
+        return {"query": operations.format(fields, fields)}
+
+    check_query(query(10))
+    with pytest.raises(Malformed):
+        check_query(query(12))
+
+
+def test_variables_may_be_left_out_or_empty() -> None:
+    for variables in (None, {}, {"data": {"runId": "x"}}):
+        check_query({"query": RUN, "variables": variables, "operationName": None})

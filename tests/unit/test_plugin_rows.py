@@ -11,16 +11,22 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlLoggedModelTag,
     SqlMetric,
     SqlRun,
+    SqlTag,
 )
 from sqlalchemy import (
     Column,
     Integer,
     MetaData,
     Table,
+    column,
+    create_mock_engine,
     delete,
     event,
     func,
+    insert,
+    inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Session, aliased, joinedload, registry, selectinload, subqueryload
@@ -193,9 +199,56 @@ def test_one_compiled_statement_serves_every_project(session: Session, database:
     assert len(set(seen)) == len(PROJECTS)
 
 
-def test_a_statement_past_the_orm_is_refused(session: Session) -> None:
+_RUNS = SqlRun.__table__
+_FROM_ANYWHERE = ["run_uuid", "key", "value"], select(SqlRun.run_uuid, SqlRun.name, SqlRun.user_id)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(_RUNS.c.run_uuid),
+        select(func.count()).select_from(_RUNS),
+        update(_RUNS).values(name="renamed"),
+        delete(_RUNS),
+        text("SELECT * FROM runs"),
+        text("SELECT run_uuid FROM runs").columns(column("run_uuid")),
+        text("DELETE FROM runs"),
+        select(SqlRun).from_statement(text("SELECT * FROM runs")),
+        select(SqlRun).from_statement(select(_RUNS)),
+        insert(SqlTag).from_select(*_FROM_ANYWHERE),
+        insert(SqlTag.__table__).from_select(*_FROM_ANYWHERE),
+    ],
+)
+def test_a_statement_that_no_criteria_reach_is_refused(session: Session, statement: Any) -> None:
     with acting_under(project(1)), pytest.raises(PermissionError):
-        session.execute(select(SqlRun.__table__.c.run_uuid))
+        session.execute(statement)
+
+
+def test_rows_are_not_updated_by_their_keys_alone(session: Session) -> None:
+    rows_of_others = [{"run_uuid": "runs-2", "name": "renamed"}]
+    with acting_under(project(1)):
+        with pytest.raises(PermissionError):
+            session.execute(update(SqlRun), rows_of_others)
+        with pytest.raises(PermissionError):
+            session.bulk_update_mappings(inspect(SqlRun), rows_of_others)
+        with pytest.raises(PermissionError):
+            session.bulk_insert_mappings(inspect(SqlRun), rows_of_others)
+        with pytest.raises(PermissionError):
+            session.bulk_save_objects([SqlRun(run_uuid="new", experiment_id=2)])
+    with acting_under(project(2)):
+        assert session.scalars(select(SqlRun.name)).all() == [None]
+
+
+def test_settings_of_the_database_are_made(session: Session) -> None:
+    session.execute(text("PRAGMA foreign_keys = ON;"))
+
+
+def test_postgresql_does_not_turn_the_criteria_into_joins() -> None:
+    """It plans a filter by 60 tags for a minute then."""
+    restricted = select(SqlMetric).options(rows.RowCriteria())
+    text = str(restricted.compile(create_mock_engine("postgresql://", print)))
+
+    assert text.count("EXISTS (SELECT") == text.count("OFFSET") == 2
 
 
 @pytest.mark.parametrize(

@@ -91,26 +91,28 @@ def test_mlflow_started_otherwise_is_told_the_line(changed: dict[str, str]) -> N
 
 
 def test_the_command_is_the_line_with_where_things_are() -> None:
-    argv = command(
-        host="127.0.0.1", port=5001, backend_store_uri="sqlite:///m.db", artifacts_destination="a"
-    )
+    argv = command(host="127.0.0.1", port=5001)
 
     plain = LINE.replace("'", "").split(" ")
     assert [part for part in " ".join(argv).split(" ") if part in plain] == plain
     assert argv[argv.index("--allowed-hosts") + 1] == "127.0.0.1:5001"
 
 
-def test_the_environment_opens_grants_and_switches_off_what_no_grant_covers() -> None:
-    environ = environment(
+def _environment(*, previous: str = "") -> dict[str, str]:
+    return environment(
         grant_key=SecretStr(KEY),
         instance="gitlab.test",
-        grant_key_previous=SecretStr(OLD),
+        backend_store_uri="sqlite:///m.db",
+        artifacts_destination="a",
+        grant_key_previous=SecretStr(previous),
         public_url="https://host.example:8443/mlflow",
     )
+
+
+def test_the_environment_opens_grants_and_switches_off_what_no_grant_covers() -> None:
+    environ = _environment(previous=OLD)
 
     assert len(Settings.load(environ).keys) == 2
     assert environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://host.example:8443"
     assert environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-    assert "GRANT_KEY_PREVIOUS" not in environment(
-        grant_key=SecretStr(KEY), instance="i", grant_key_previous=SecretStr("")
-    )
+    assert "GRANT_KEY_PREVIOUS" not in _environment()

@@ -132,6 +132,7 @@ def test_rows_that_refer_to_another_project_are_not(session: Session, row: Any) 
         lambda: SqlExperiment(name="new"),
         lambda: SqlRegisteredModel(workspace="default", name="new"),
         lambda: SqlTag(run_uuid="runs-1", key="mlflow.artifactLocation", value="/"),
+        lambda: SqlInputTag(input_uuid="inputs-1", name="mlflow.artifactLocation", value="/"),
         lambda: _version(source="s3://bucket/x"),
         lambda: _version(storage_location="/etc"),
     ],
