@@ -6,7 +6,7 @@ code 0, only with a grant, and `deny` refuses anything below 300.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +19,8 @@ from extauthz._pb.external_auth_pb2 import (
     OkHttpResponse,
     Status,
 )
-from extauthz.edge.errors import Refusal, Unauthenticated, Unavailable
-from extauthz.edge.page import SECURITY_POLICY, refusal_page
+from extauthz.edge.errors import HeaderCookies, Refusal, Unauthenticated, Unavailable
+from extauthz.edge.page import SECURITY_POLICY, Link, refusal_page
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
 
@@ -44,6 +44,7 @@ class Deny:
     refusal: Refusal
     page: bool = False
     request_id: str = ""
+    link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,15 @@ class Moved:
     location: str
 
 
-Decision = Allow | Deny | Moved
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Send a browser elsewhere, and have it keep cookies (values of Set-Cookie)."""
+
+    location: str
+    cookies: tuple[str, ...] = ()
+
+
+Decision = Allow | Deny | Moved | Found
 
 
 def encode(decision: Decision) -> bytes:
@@ -61,10 +70,13 @@ def encode(decision: Decision) -> bytes:
     match decision:
         case Allow(grant, target):
             return _allow(grant, target)
-        case Deny(refusal, page, request_id):
-            return _refuse(refusal, page=page, request_id=request_id)
+        case Deny():
+            return _refuse(decision)
         case Moved(location):
-            return _deny(308, {"location": location, "cache-control": "no-store"}, "")
+            return _deny(308, {"location": location, "cache-control": "no-store"})
+        case Found(location, cookies):
+            headers = {"location": location, "cache-control": "private, no-store"}
+            return _deny(302, headers, cookies=cookies)
 
 
 def _allow(grant: str, target: str) -> bytes:
@@ -78,30 +90,43 @@ def _allow(grant: str, target: str) -> bytes:
     ).SerializeToString()
 
 
-def _refuse(refusal: Refusal, *, page: bool, request_id: str) -> bytes:
+def _refuse(denial: Deny) -> bytes:
+    refusal = denial.refusal
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     if isinstance(refusal, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="MLflow"'
     if isinstance(refusal, Unavailable):
         headers["retry-after"] = str(refusal.retry_after)
-    if page:
+    if denial.page:
         headers["content-type"] = "text/html; charset=utf-8"
         headers["content-security-policy"] = SECURITY_POLICY
-        return _deny(refusal.status, headers, refusal_page(refusal, request_id=request_id))
-    headers["content-type"] = "application/json"
-    body = json.dumps({"error_code": refusal.code, "message": refusal.message})
-    return _deny(refusal.status, headers, body)
+        body = refusal_page(refusal, request_id=denial.request_id, link=denial.link)
+    else:
+        headers["content-type"] = "application/json"
+        body = json.dumps({"error_code": refusal.code, "message": refusal.message})
+    cookies = refusal.expired if isinstance(refusal, HeaderCookies) else ()
+    return _deny(refusal.status, headers, body, cookies=cookies)
 
 
-def _deny(status: int, headers: Mapping[str, str], body: str) -> bytes:
+def _deny(
+    status: int, headers: Mapping[str, str], body: str = "", *, cookies: Iterable[str] = ()
+) -> bytes:
     if not 300 <= status <= 599:  # noqa: PLR2004 - a 2xx denial would look like a success
         raise ValueError("a denial needs a 3xx, 4xx or 5xx status")
+    options = [*_options(headers), *(_set_cookie(cookie) for cookie in cookies)]
     return CheckResponse(
         status=Status(code=_PERMISSION_DENIED),
         denied_response=DeniedHttpResponse(
-            status=HttpStatus(code=status), headers=_options(headers), body=body
+            status=HttpStatus(code=status), headers=options, body=body
         ),
     ).SerializeToString()
+
+
+def _set_cookie(cookie: str) -> HeaderValueOption:
+    return HeaderValueOption(
+        header=HeaderValue(key="set-cookie", value=cookie),
+        append_action=HeaderValueOption.APPEND_IF_EXISTS_OR_ADD,
+    )
 
 
 def _options(headers: Mapping[str, str]) -> list[HeaderValueOption]:

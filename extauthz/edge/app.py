@@ -12,7 +12,7 @@ import uvloop
 
 from extauthz.edge.address import Address
 from extauthz.edge.admin import serve_admin
-from extauthz.edge.assembly import open_access
+from extauthz.edge.assembly import credential_reader, login_of, open_access
 from extauthz.edge.check import Checker
 from extauthz.edge.metrics import Metrics
 from extauthz.edge.mint import Mint
@@ -40,8 +40,6 @@ def serve(settings: Settings, options: ServeOptions) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     if options.workers < 1:
         raise SettingsError("--workers must be at least 1")
-    if settings.sharinghub_url:
-        raise SettingsError("SHARINGHUB_URL: this version supports GitLab only; set GITLAB_URL")
     several = options.workers > 1
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve_workers(options) if several else _serve_one(settings, options))
@@ -52,7 +50,14 @@ async def checker(settings: Settings, metrics: Metrics) -> AsyncIterator[Checker
     """Build the decision core with its connections; closes them at the end."""
     signer = GrantSigner(GrantKey(settings.grant_key))
     async with open_access(settings, signer=signer, observer=metrics) as access:
-        yield Checker(access, Mint(settings, signer), metrics, prefix=settings.prefix)
+        yield Checker(
+            access,
+            Mint(settings, signer),
+            metrics,
+            credential_of=credential_reader(settings),
+            login=login_of(settings),
+            site=settings.site,
+        )
 
 
 async def _serve_one(settings: Settings, options: ServeOptions) -> int:

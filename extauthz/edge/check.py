@@ -6,25 +6,29 @@ Transport-free, and synchronous when everything it needs is cached.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 import structlog
 
 from extauthz.edge.access import GlobalAccess, ProjectAccess
-from extauthz.edge.answers import Allow, Decision, Deny, Moved, encode
-from extauthz.edge.credentials import Credential, credential_of
+from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, encode
+from extauthz.edge.credentials import Credential
+from extauthz.edge.csrf import refuse_foreign, refuse_header_cookies, refuse_unexplained
 from extauthz.edge.errors import (
     BadRequest,
     MethodNotAllowed,
+    NotFound,
     Refusal,
     Unauthenticated,
     Unavailable,
 )
+from extauthz.edge.login import Login
 from extauthz.edge.mint import Mint
 from extauthz.edge.request import Request
 from extauthz.edge.routes import is_public
 from extauthz.edge.scope import Page, Redirect, View, scope_of
+from extauthz.edge.site import Site
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
 
@@ -36,6 +40,8 @@ _QUERY: Final = re.compile(r"[\x21-\x7e]*")
 _NEVER_WITH_UNDERSCORES: Final = frozenset({HEADER, "host", *REMOVED})
 
 Access = ProjectAccess | GlobalAccess
+# Finds the one credential in the headers of a request; raises a Refusal.
+CredentialOf = Callable[[Mapping[str, str]], Credential]
 
 
 class Accesses(Protocol):
@@ -66,14 +72,18 @@ class Checker:
         mint: Mint,
         observer: Observer,
         *,
-        prefix: str = "",
+        credential_of: CredentialOf,
+        login: Login,
+        site: Site,
         deadline: float = DEADLINE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._accesses = accesses
         self._mint = mint
         self._observer = observer
-        self._prefix = prefix
+        self._credential_of = credential_of
+        self._login = login
+        self._site = site
         self._deadline = deadline
         self._clock = clock
         self._log = structlog.get_logger("extauthz.check")
@@ -93,18 +103,19 @@ class Checker:
 
     def _decide(self, request: Request) -> Decision | Awaitable[Decision]:
         _refuse_unsafe(request)
-        scope = scope_of(request.path, prefix=self._prefix)
+        refuse_header_cookies(request, self._site)
+        scope = scope_of(request.path, prefix=self._site.prefix)
         match scope:
             case Redirect(path):
                 return Moved(_target(path, request))
             case Page():
-                raise Unauthenticated(
-                    "This version has no browser login yet. Use MLflow's client with a GitLab "
-                    "token in MLFLOW_TRACKING_TOKEN."
-                )
+                return self._login.page(scope)
             case View(_, path) if is_public(request.method, path):
                 return Allow(self._mint.public(), _target(path, request))
-        access = self._look_up(credential_of(request.headers), scope)
+        refuse_foreign(request, self._site)
+        credential = self._credential_of(request.headers)
+        refuse_unexplained(request, credential)
+        access = self._look_up(credential, scope)
         if isinstance(access, ProjectAccess | GlobalAccess):
             return self._allow(request, scope, access)
         return self._allow_later(request, scope, access)
@@ -132,17 +143,19 @@ class Checker:
             decision = self._denial(error, request)
         return self._finish(request, decision, started)
 
-    def _denial(self, error: Exception, request: Request | None) -> Deny:
+    def _denial(self, error: Exception, request: Request | None) -> Decision:
         refusal = self._refusal(error, request)
         if request is None:
             return Deny(refusal)
+        if isinstance(refusal, Unauthenticated | NotFound):
+            return self._login.refuse(refusal, request)
         return Deny(refusal, page=request.navigates, request_id=request.id)
 
     def _refusal(self, error: Exception, request: Request | None) -> Refusal:
         if isinstance(error, Refusal):
             return error
         if isinstance(error, TimeoutError):
-            return Unavailable("GitLab did not answer in time. Try again in a moment.")
+            return Unavailable("Permissions could not be checked in time. Try again in a moment.")
         # Only the kind of error: its text could quote a credential.
         self._log.error(
             "check.failed", error=type(error).__name__, request=request.id if request else ""
@@ -187,7 +200,7 @@ def _outcome(decision: Decision) -> str:
     match decision:
         case Allow():
             return "allowed"
-        case Moved():
+        case Moved() | Found():
             return "moved"
         case Deny(refusal):
             return refusal.reason

@@ -1,4 +1,8 @@
-"""Credentials: who the caller says to be."""
+"""Credentials: who the caller says to be.
+
+A token that is sent on purpose comes before what a browser sends along by itself, and never gives
+way to it.
+"""
 
 import binascii
 import re
@@ -10,16 +14,20 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from extauthz.edge.cookies import values_of
 from extauthz.edge.errors import BadRequest, Unauthenticated
 
 # Visible ASCII: a space would be ignored by GitLab, and give one token many names here.
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
+# What a browser keeps of one cookie (RFC 6265, 6.1).
+_SESSION: Final = re.compile(r"[\x21-\x7e]{1,4096}")
 # GitLab answers a job token that it does not take anonymously, and its deploy tokens cannot use
 # the API at all (GitLab: CI job token, deploy tokens), so neither can prove anybody.
 _UNUSABLE: Final = {
     "glcbt-": "A CI job token cannot prove who you are here. Use a project access token.",
     "gldt-": "A deploy token cannot use GitLab's API. Use a project access token.",
 }
+_TOKEN_HEADERS: Final = ("private-token", "x-gitlab-token")
 _HOW_TO: Final = (
     "Set MLFLOW_TRACKING_TOKEN to a GitLab access token with the scope `api` (or `read_api` to "
     "read only)."
@@ -30,6 +38,8 @@ class Kind(StrEnum):
     """What kind of credential it is; equal strings of different kinds never share a cache entry."""
 
     TOKEN = "token"  # noqa: S105 - a kind, not a secret
+    SHARINGHUB_SESSION = "sharinghub-session"
+    VISITOR = "visitor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +50,63 @@ class Credential:
     secret: SecretStr
 
 
-def credential_of(headers: Mapping[str, str]) -> Credential:
-    """Return the one credential of a request.
+# Nobody in particular: one and the same for all who come without a credential.
+VISITOR: Final = Credential(Kind.VISITOR, SecretStr(""))
+
+
+def gitlab_credential(headers: Mapping[str, str]) -> Credential:
+    """Return the one credential of a request where GitLab is the provider.
 
     Raises BadRequest when two different tokens are sent or a header came twice (Envoy joins the
     copies with a comma), Unauthenticated when there is none that a provider could check.
     """
+    token = _explicit_token(headers)
+    if token is None:
+        raise Unauthenticated(f"This needs a GitLab token. {_HOW_TO}")
+    return token
+
+
+def sharinghub_credential(headers: Mapping[str, str], *, session_cookie: str) -> Credential:
+    """Return the one credential of a request where SharingHub is the provider.
+
+    Raises as above, but nobody in particular is a visitor: SharingHub's own server sends the empty
+    bearer for them.
+    """
+    if headers.get("authorization", "").strip().lower() == "bearer":
+        return _alone(headers)
+    return _explicit_token(headers) or _session(headers.get("cookie", ""), session_cookie)
+
+
+def has_token(headers: Mapping[str, str]) -> bool:
+    """Tell whether a client sent something to prove itself by, on purpose."""
+    return "authorization" in headers or any(name in headers for name in _TOKEN_HEADERS)
+
+
+def _alone(headers: Mapping[str, str]) -> Credential:
+    if any(name in headers for name in _TOKEN_HEADERS):
+        raise BadRequest("The request carries two different tokens. Send one.")
+    return VISITOR
+
+
+def _session(cookies: str, name: str) -> Credential:
+    """Return the session in a cookie; what cannot be one is nobody's."""
+    values = values_of(name, cookies)
+    if len(values) > 1:
+        raise BadRequest(f"The cookie {name} was sent more than once. Delete this site's cookies.")
+    if not values or not _SESSION.fullmatch(values[0]):
+        return VISITOR
+    return Credential(Kind.SHARINGHUB_SESSION, SecretStr(values[0]))
+
+
+def _explicit_token(headers: Mapping[str, str]) -> Credential | None:
     tokens = set(_tokens(headers))
     if len(tokens) > 1:
         raise BadRequest("The request carries two different tokens. Send one.")
-    if not tokens:
-        raise Unauthenticated(f"This needs a GitLab token. {_HOW_TO}")
-    token = tokens.pop()
+    return token_credential(tokens.pop()) if tokens else None
+
+
+def token_credential(token: str) -> Credential:
+    """Return a token as a credential; raises Unauthenticated for what GitLab never takes."""
     if not _TOKEN.fullmatch(token):
         raise Unauthenticated(f"The token sent is not one that GitLab makes. {_HOW_TO}")
     for prefix, hint in _UNUSABLE.items():
@@ -63,7 +118,7 @@ def credential_of(headers: Mapping[str, str]) -> Credential:
 def _tokens(headers: Mapping[str, str]) -> Iterator[str]:
     if "authorization" in headers:
         yield _authorization(headers["authorization"])
-    for name in ("private-token", "x-gitlab-token"):
+    for name in _TOKEN_HEADERS:
         if name in headers:
             yield _single(headers[name])
 

@@ -2,6 +2,7 @@
 
 Refusal
 ├── BadRequest         400  the request is malformed or ambiguous
+│   └── HeaderCookies       cookies that MLflow's page would make into headers
 ├── Unauthenticated    401  no credential, or a bad one
 ├── Forbidden          403  a proven caller may not do this at all
 ├── NotFound           404  no such project for this caller, or no such page
@@ -10,6 +11,7 @@ Refusal
 └── Unavailable        503  no definite answer now; worth a retry
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -34,6 +36,20 @@ class BadRequest(Refusal):
 
     status, code, reason = 400, "BAD_REQUEST", "malformed"
     title = "This request cannot be understood"
+
+
+class HeaderCookies(BadRequest):
+    """The browser holds cookies that MLflow's page would make into request headers.
+
+    `expired` are the values of Set-Cookie that make it forget them.
+    """
+
+    def __init__(self, expired: Sequence[str]) -> None:
+        super().__init__(
+            "Your browser had a cookie that would change what MLflow's page sends. It was told to "
+            "forget it: try again, and delete this site's cookies if that does not help."
+        )
+        self.expired = expired
 
 
 class Unauthenticated(Refusal):

@@ -9,7 +9,6 @@ from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated, 
 from extauthz.edge.gitlab_answers import Page, unreadable
 from extauthz.edge.policy import absent
 from extauthz.edge.provider import Asker, Project, User
-from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Answer, Call, Upstream
 
 # The operations that metrics tell apart.
@@ -126,16 +125,10 @@ class GitLabApi:
             {"Authorization": f"Bearer {asker.credential.secret.get_secret_value()}"},
             body,
             who=asker.name,
-            line=_line(asker),
+            line=asker.line,
             optional=optional,
         )
         return await self._upstream.ask(call)
-
-
-def _line(asker: Asker) -> Line:
-    if not asker.proven:
-        return Line.STRANGERS
-    return Line.VIEWS if asker.view else Line.CHECKS
 
 
 def refusal_of(answer: Answer) -> Refusal:

@@ -76,11 +76,15 @@ class Mint:
             name=access.user.name,
             project_id=access.project_id,
             project_path=access.project_path,
-            links=Links(
-                project=f"{self._settings.provider_url}/{access.project_path}",
-                home=f"{self._settings.public_url}/",
-            ),
+            links=self._links(access.project_path),
         )
+
+    def _links(self, project: str) -> Links:
+        home = f"{self._settings.public_url}/"
+        if self._settings.sharinghub_url:
+            # SharingHub has no page for a project path, and a logout for ours.
+            return Links(home=home, logout=f"{home}{project}/tracking/auth/logout")
+        return Links(project=f"{self._settings.gitlab_url}/{project}", home=home)
 
     def _global_grant(self, access: GlobalAccess) -> Grant:
         return Grant(

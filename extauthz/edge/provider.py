@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from extauthz.edge.credentials import Credential
+from extauthz.edge.slots import Line
 
 
 class Visibility(StrEnum):
@@ -28,6 +29,13 @@ class Asker:
     name: bytes
     proven: bool = False
     view: bool = False
+
+    @property
+    def line(self) -> Line:
+        """Where the calls wait that are made for him."""
+        if not self.proven:
+            return Line.STRANGERS
+        return Line.VIEWS if self.view else Line.CHECKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,9 @@ class Request:
 
     @property
     def navigates(self) -> bool:
-        """Whether a person's browser asks for a page."""
-        return self.headers.get("sec-fetch-mode") == "navigate" or "text/html" in self.headers.get(
-            "accept", ""
-        )
+        """Whether a person's browser asks for a page; a script of a page does not navigate."""
+        mode = self.headers.get("sec-fetch-mode")
+        return mode == "navigate" if mode else "text/html" in self.headers.get("accept", "")
 
 
 def _headers(http: AttributeContext.HttpRequest) -> dict[str, str]:

@@ -15,7 +15,7 @@ from extauthz.edge.routes import ARTIFACT_ROOTS, is_mlflow
 LONGEST_PATH: Final = 8192
 _MARK: Final = "/tracking"
 # Exactly these, so that a group named `auth` has its projects.
-_PAGE: Final = re.compile(r"/auth(/|/login|/authorize|/logout|/p/[0-9]{1,19})?\Z")
+_PAGE: Final = re.compile(r"/auth/?(|(?<=/)(?:login|authorize|logout|p/[0-9]{1,19}))\Z")
 
 # GitLab: a slug is letters, digits, `_`, `-` and `.`; a namespace component has at most 255
 # characters and a project at most 20 ancestors.
@@ -46,9 +46,13 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the edge itself, asked for at the root or in a project."""
+    """A page of the edge itself, asked for at the root or in a project.
+
+    `name` is what follows `auth/`: empty, `login`, `authorize`, `logout` or `p/<id>`.
+    """
 
     project: str | None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +88,15 @@ def scope_of(path: str, *, prefix: str = "") -> Scope:
 def _split(path: str) -> Scope:
     if is_mlflow(path):
         return View(None, path)
-    if _is_page(path):
-        return Page(None)
+    if page := _PAGE.match(path):
+        return Page(None, page[1])
     for project, rest in _readings(path):
         if not rest:
             return Redirect(f"{path}/")
         if is_mlflow(rest):
             return View(project, rest)
-        if _is_page(rest):
-            return Page(project)
+        if page := _PAGE.match(rest):
+            return Page(project, page[1])
     raise NotFound(
         "There is nothing at this address. A project's MLflow is at /<group>/<project>/tracking/."
     )
@@ -121,10 +125,6 @@ def is_project_path(path: str) -> bool:
         and all(_SLUG.match(slug) for slug in slugs)
         and not slugs[-1].endswith((".git", ".atom"))
     )
-
-
-def _is_page(path: str) -> bool:
-    return _PAGE.match(path) is not None
 
 
 def _check(path: str) -> None:

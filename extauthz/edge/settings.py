@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from extauthz.edge.environment import misspelt, read_env_file, unknown, without_empty
+from extauthz.edge.site import Site
 from extauthz.keys import SHORTEST, Purpose, derive_text
 
 
@@ -42,6 +43,8 @@ def _comma_separated(value: object) -> object:
 
 Url = Annotated[str, BeforeValidator(_no_slash)]
 Topics = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+# A token (RFC 6265): it is sent to SharingHub as it stands.
+CookieName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
@@ -56,7 +59,7 @@ class Settings(BaseModel):
     gitlab_oauth_client_secret: SecretStr = SecretStr("")
     gitlab_mandatory_topics: Topics = ()
     sharinghub_url: Url = ""
-    sharinghub_session_cookie: str = "sharinghub-session"
+    sharinghub_session_cookie: CookieName = "sharinghub-session"
     sharinghub_auth_default_token: bool = False
     sharinghub_auth_cache_timeout: Seconds = 60
     sharinghub_stac_collection: str = "ai-model"
@@ -146,6 +149,11 @@ class Settings(BaseModel):
             self.gitlab_oauth_client_secret.get_secret_value()
         ):
             raise ValueError("Set both GITLAB_OAUTH_CLIENT_ID and GITLAB_OAUTH_CLIENT_SECRET")
+        if self.sharinghub_url and self.gitlab_mandatory_topics:
+            raise ValueError(
+                "GITLAB_MANDATORY_TOPICS needs GITLAB_URL: with SHARINGHUB_URL, set "
+                "SHARINGHUB_STAC_COLLECTION"
+            )
         if urlsplit(self.mlflow_url).path:
             raise ValueError("MLFLOW_URL must not have a path")
         return self
@@ -184,9 +192,9 @@ class Settings(BaseModel):
         return self.instance_id or f"{url.netloc}{url.path}"
 
     @property
-    def prefix(self) -> str:
-        """The path part of the public URL, empty at the root."""
-        return urlsplit(self.public_url).path
+    def site(self) -> Site:
+        """Where people reach us."""
+        return Site.of(self.public_url)
 
     @property
     def mlflow_host(self) -> str:

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Hashable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -47,7 +47,8 @@ class Observer(Protocol):
 class Call:
     """One request. `operation` names it for people; `path` is escaped already.
 
-    `who` tells callers apart. What is `optional` does not wait in its line.
+    `who` tells callers apart. What is `optional` does not wait in its line. `definite` tells by the
+    JSON of a 5xx that it is an answer all the same, and no trouble.
     """
 
     operation: str
@@ -57,11 +58,12 @@ class Call:
     who: Hashable = None
     line: Line = Line.CHECKS
     optional: bool = False
+    definite: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A definite answer: a status below 500 and its JSON, or a redirect that was not followed."""
+    """A definite answer: a status and its JSON, or a redirect that was not followed."""
 
     status: int
     body: Any = None
@@ -207,9 +209,9 @@ class Upstream:
             json=call.body,
             allow_redirects=False,
         ) as response:
-            return await self._judged(response)
+            return await self._judged(call, response)
 
-    async def _judged(self, response: ClientResponse) -> Answer:
+    async def _judged(self, call: Call, response: ClientResponse) -> Answer:
         match response.status:
             case HTTPStatus.TOO_MANY_REQUESTS:
                 # Also when it is our address that asks too often: GitLab charges that limit with
@@ -219,11 +221,18 @@ class Upstream:
             case status if status in _REDIRECTS:
                 return Answer(status, location=response.headers.get("Location", ""))
             case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise self._down(f"answered {status}", retry_after=_retry_after(response))
+                return await self._failure(call, response)
             case status if response.content_type != "application/json":
                 raise self._outage(f"answered {status} without JSON")
             case status:
                 return Answer(status, await self._json(response))
+
+    async def _failure(self, call: Call, response: ClientResponse) -> Answer:
+        if call.definite is not None and response.content_type == "application/json":
+            with suppress(Outage):
+                if call.definite(body := await self._json(response)):
+                    return Answer(response.status, body)
+        raise self._down(f"answered {response.status}", retry_after=_retry_after(response))
 
     async def _json(self, response: ClientResponse) -> Any:
         body = bytearray()

@@ -20,8 +20,6 @@ def own_installation(options: RunOptions) -> Installation:
     if options.mlflow_port:
         environ["MLFLOW_URL"] = _url(options.mlflow_port)
     settings = _load(environ, options)
-    if settings.sharinghub_url:
-        raise SettingsError("SHARINGHUB_URL: this version supports GitLab only; set GITLAB_URL")
     if urlsplit(settings.mlflow_url).hostname != LOOPBACK:
         raise SettingsError(f"MLFLOW_URL must be like {_url(_MLFLOW_PORT)}: up runs MLflow here")
     options.data.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ class Stack:
     def way_through(self) -> Probe:
         """Return the probe that passes Envoy, the edge and MLflow."""
         address = Address(host=LOOPBACK, port=self.options.port)
-        return Probe(address, f"{self._settings.prefix}/health")
+        return Probe(address, f"{self._settings.site.prefix}/health")
 
     @property
     def _settings(self) -> Settings:

@@ -19,7 +19,7 @@ def up_text(settings: Settings, options: RunOptions) -> str:
     rows = [
         ("MLflow of a project", f"{settings.public_url}/<group>/<project>/tracking/"),
         ("MLflow of all projects", f"{settings.public_url}/"),
-        ("GitLab", settings.provider_url),
+        ("GitLab" if settings.gitlab_url else "SharingHub", settings.provider_url),
         ("Metrics of the edge", f"http://{LOOPBACK}:{options.admin_port}/metrics"),
     ]
     return "\n\n".join(["Everything is ready. Ctrl-C stops it.", _table(rows)])

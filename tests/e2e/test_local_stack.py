@@ -30,12 +30,10 @@ PROJECT_CACHE_TIMEOUT=30
 LOGIN_AUTO_REDIRECT=false
 """
 SHARINGHUB_BLOCK = """\
-SHARINGHUB_URL=https://sharinghub.example.com
-SHARINGHUB_STAC_COLLECTION=ai-model
-SHARINGHUB_SESSION_COOKIE=sharinghub-session
-SHARINGHUB_AUTH_CACHE_TIMEOUT=60
 PROJECT_CACHE_TIMEOUT=30
 LOGIN_AUTO_REDIRECT=false
+
+SHARINGHUB_URL=http://sharinghub.example.com
 """
 DEFAULT_TOKEN_BLOCK = f"{SHARINGHUB_BLOCK}SHARINGHUB_AUTH_DEFAULT_TOKEN=true\n"
 
@@ -221,10 +219,12 @@ def test_a_provider_over_plain_http_is_warned_about(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("block", [SHARINGHUB_BLOCK, DEFAULT_TOKEN_BLOCK])
-def test_sharinghub_settings_are_accepted_and_to_come(tmp_path: Path, block: str) -> None:
+def test_the_sharinghub_blocks_start_as_they_stand(tmp_path: Path, block: str) -> None:
     (tmp_path / ".env").write_text(block)
-    result = run_once(tmp_path, "up")
-    assert result.returncode == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert "this version supports GitLab only" in result.stderr
-    assert not (tmp_path / "data").exists()
+    with started("up", tmp_path) as running:
+        assert "SHARINGHUB_URL is plain http (http://sharinghub.example.com)" in running.output
+        login = requests.get(f"{running.url}/auth/login", allow_redirects=False, timeout=10)
+        public = requests.get(f"{running.url}/version", timeout=10)
+    assert login.status_code == 302
+    assert login.headers["location"].startswith("http://sharinghub.example.com/api/auth/login?")
+    assert public.status_code == 200

@@ -28,9 +28,14 @@ class Edge:
 
 @contextmanager
 def edge(
-    folder: Path, *, gitlab_url: str, mlflow_url: str, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    gitlab_url: str = "",
+    sharinghub_url: str = "",
+    mlflow_url: str,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Edge]:
-    """Run the edge until the block ends."""
+    """Run the edge in front of one of the two providers until the block ends."""
     admin_port, check, log = free_port(), f"unix:{folder}/check.sock", folder / "edge.log"
     argv = extauthz(
         *("serve", "--listen", check, "--admin-listen", f"127.0.0.1:{admin_port}"),
@@ -38,6 +43,7 @@ def edge(
     )
     env = {
         "GITLAB_URL": gitlab_url,
+        "SHARINGHUB_URL": sharinghub_url,
         "MLFLOW_URL": mlflow_url,
         "SECRET_KEY": SECRET_KEY,
         "INSTANCE_ID": INSTANCE,

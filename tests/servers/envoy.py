@@ -24,7 +24,7 @@ ALL = {version: TOOLS / f"envoy-{version}/envoy/_bin/envoy" for version in OLDER
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer as a client received it."""
+    """One answer as a client received it; a repeated header is joined with a comma."""
 
     status: int
     headers: dict[str, str]
@@ -119,7 +119,10 @@ async def _admin(address: str, target: str) -> int:
 async def _read_answer(reader: asyncio.StreamReader) -> Answer:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.split("\r\n")[:-2]
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    headers: dict[str, str] = {}
+    for name, _, value in (line.partition(": ") for line in lines):
+        before = headers.get(name.lower())
+        headers[name.lower()] = value if before is None else f"{before}, {value}"
     status = int(first.split(" ")[1])
     if "content-length" in headers:
         return Answer(status, headers, await reader.readexactly(int(headers["content-length"])))

@@ -60,13 +60,14 @@ def gateway(
     url = f"http://127.0.0.1:{server.port}"
     with (
         edge(folder, gitlab_url=gitlab.url, mlflow_url=url, settings=given) as authorizer,
-        _proxy(folder, authorizer, server) as envoy,
+        proxy(folder, authorizer, server) as envoy,
     ):
         yield Stack(gitlab, server, authorizer, envoy)
 
 
 @contextmanager
-def _proxy(folder: Path, authorizer: Edge, server: MLflow) -> Iterator[Proxy]:
+def proxy(folder: Path, authorizer: Edge, server: MLflow) -> Iterator[Proxy]:
+    """Run an Envoy before an edge and an MLflow."""
     port, admin = free_port(), free_port()
     options = EnvoyOptions(
         listen=f"127.0.0.1:{port}",

@@ -3,13 +3,15 @@
 import json
 
 import pytest
+from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
 from envoy_data_plane.envoy.config.core.v3 import HeaderValueOptionHeaderAppendAction as Append
 from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extauthz.edge import errors
-from extauthz.edge.answers import Allow, Deny, Moved, encode
+from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, encode
+from extauthz.edge.page import Link
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
 
@@ -27,10 +29,11 @@ decisions = st.one_of(
     st.builds(Allow, grant=st.text(min_size=1), target=st.text().map("/".__add__)),
     st.builds(Deny, refusals, page=st.booleans(), request_id=st.text()),
     st.builds(Moved, st.text().map("/".__add__)),
+    st.builds(Found, st.text().map("https://".__add__), st.tuples(st.text())),
 )
 
 
-def read(decision: Allow | Deny | Moved) -> CheckResponse:
+def read(decision: Decision) -> CheckResponse:
     return CheckResponse.parse(encode(decision))
 
 
@@ -38,12 +41,13 @@ def headers_of(answer: CheckResponse) -> dict[str, str]:
     part = answer.ok_response or answer.denied_response
     assert part is not None
     options = [option for option in part.headers if option.header]
+    options = [option for option in options if _name(option) != "set-cookie"]
     assert all(option.append_action is Append.OVERWRITE_IF_EXISTS_OR_ADD for option in options)
     return {option.header.key: option.header.value for option in options if option.header}
 
 
 @given(decisions)
-def test_no_answer_allows_by_accident(decision: Allow | Deny | Moved) -> None:
+def test_no_answer_allows_by_accident(decision: Decision) -> None:
     answer = read(decision)
     assert encode(decision) != b""
     assert answer.status is not None
@@ -119,3 +123,27 @@ def test_moved_keeps_the_method() -> None:
     assert answer.denied_response.status is not None
     assert answer.denied_response.status.code == 308
     assert headers_of(answer)["location"] == "/a/b/tracking/?x=1"
+
+
+def test_a_browser_is_sent_elsewhere_and_keeps_each_cookie() -> None:
+    answer = read(Found("https://hub.example.com/login", ("a=1", "b=2")))
+    assert answer.denied_response is not None
+    assert answer.denied_response.status is not None
+    assert answer.denied_response.status.code == 302
+    kept = [option for option in answer.denied_response.headers if _name(option) == "set-cookie"]
+    assert [option.header.value for option in kept if option.header] == ["a=1", "b=2"]
+    # Otherwise the second would replace the first.
+    assert {option.append_action for option in kept} == {Append.APPEND_IF_EXISTS_OR_ADD}
+
+
+def test_a_page_shows_the_way_on_and_nothing_of_it_is_markup() -> None:
+    link = Link("<b>in</b>", 'https://hub.example.com/?a="><script>&b')
+    answer = read(Deny(errors.Unauthenticated("x"), page=True, link=link))
+    assert answer.denied_response is not None
+    body = answer.denied_response.body
+    assert '<a href="https://hub.example.com/?a=&quot;&gt;&lt;script&gt;&amp;b">' in body
+    assert "<b>" not in body
+
+
+def _name(option: HeaderValueOption) -> str:
+    return option.header.key if option.header else ""

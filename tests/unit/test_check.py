@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from extauthz.edge.access import GlobalAccess, ProjectAccess
 from extauthz.edge.check import Checker
-from extauthz.edge.credentials import Credential
+from extauthz.edge.credentials import Credential, gitlab_credential, sharinghub_credential
 from extauthz.edge.errors import (
     Forbidden,
     NotFound,
@@ -26,10 +27,13 @@ from extauthz.edge.errors import (
     Unauthenticated,
     Unavailable,
 )
+from extauthz.edge.login import NoLogin
 from extauthz.edge.metrics import Metrics
 from extauthz.edge.mint import Mint
 from extauthz.edge.provider import User
 from extauthz.edge.settings import Settings
+from extauthz.edge.sharinghub_login import SharingHubLogin
+from extauthz.edge.site import Site
 from extauthz.grant import HEADER, Grant, GrantKey, GrantSigner, GrantVerifier, View, Why
 from extauthz.levels import Role
 
@@ -82,9 +86,25 @@ class Hanging(Outcomes):
         return self.outcome
 
 
-def checker(accesses: Outcomes, *, deadline: float = 4.5, prefix: str = "") -> Checker:
-    mint = Mint(SETTINGS, GrantSigner(KEY))
-    return Checker(accesses, mint, Metrics(), deadline=deadline, prefix=prefix)
+def checker(
+    accesses: Outcomes, *, deadline: float = 4.5, prefix: str = "", hub: bool = False
+) -> Checker:
+    """Return the core in GitLab mode, or in SharingHub mode with an automatic login."""
+    site = Site("http://localhost:5000", prefix)
+    by_hub = SharingHubLogin(
+        "https://hub.example.org", site, session_cookie="session", automatic=True
+    )
+    return Checker(
+        accesses,
+        Mint(SETTINGS, GrantSigner(KEY)),
+        Metrics(),
+        credential_of=partial(sharinghub_credential, session_cookie="session")
+        if hub
+        else gitlab_credential,
+        login=by_hub if hub else NoLogin(),
+        site=site,
+        deadline=deadline,
+    )
 
 
 def question(
@@ -297,12 +317,67 @@ async def test_the_user_agent_changes_the_form_of_a_refusal_but_never_the_decisi
         assert refused(await answer_of(core, question(headers=BEARER | headers)))[0] == 401
 
 
+async def test_a_page_of_another_origin_changes_nothing() -> None:
+    core, path = checker(Outcomes(WRITER)), "/a/b/tracking/graphql"
+    ours, theirs = {"origin": "http://localhost:5000"}, {"origin": "https://evil.example"}
+    payload = question(path, method="POST", headers=BEARER | theirs)
+    assert refused(await answer_of(core, payload))[0] == 403
+    granted(await answer_of(core, question(path, method="POST", headers=BEARER | ours)))
+    granted(await answer_of(core, question(path, headers=BEARER | theirs)))
+
+
+@pytest.mark.parametrize("path", ["/health", "/static-files/x.js", "/a/b/tracking/", "/auth/login"])
+async def test_a_cookie_that_would_set_headers_in_mlflows_page_is_refused_and_expired(
+    path: str,
+) -> None:
+    cookie = "a=b; mlflow-request-header-Authorization=Bearer evil; mlflow-request-header-X=1"
+    answer = await answer_of(
+        checker(Outcomes(WRITER)), question(path, headers=BEARER | {"cookie": cookie})
+    )
+    assert refused(answer)[0] == 400
+    assert answer.denied_response is not None
+    assert [
+        option.header.value
+        for option in answer.denied_response.headers
+        if option.header and option.header.key == "set-cookie"
+    ] == [
+        "mlflow-request-header-Authorization=; Path=/; Max-Age=0",
+        "mlflow-request-header-X=; Path=/; Max-Age=0",
+    ]
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_browser_without_a_session_is_sent_to_sharinghub(*, later: bool) -> None:
+    core = checker(Outcomes(Unauthenticated("x"), later=later), hub=True)
+    answer = await answer_of(core, question("/a/b/tracking/", headers={"accept": "text/html"}))
+    assert refused(answer)[0] == 302
+    api = await answer_of(core, question("/a/b/tracking/", headers={}))
+    assert refused(api)[0] == 401
+
+
+async def test_a_sharinghub_session_changes_nothing_without_an_origin() -> None:
+    core = checker(Outcomes(WRITER), hub=True)
+    path, cookie = "/a/b/tracking/graphql", {"cookie": "session=x"}
+    ours = cookie | {"sec-fetch-site": "same-origin"}
+    assert refused(await answer_of(core, question(path, method="POST", headers=cookie)))[0] == 403
+    granted(await answer_of(core, question(path, method="POST", headers=ours)))
+
+
 outcomes = st.sampled_from(
-    [WRITER, READER, EVERYTHING, Unavailable("x"), NotFound("x"), RuntimeError(), KeyError()]
+    [
+        *(WRITER, READER, EVERYTHING, Unavailable("x"), NotFound("x"), Unauthenticated("x")),
+        *(RuntimeError(), KeyError()),
+    ]
 )
-texts = st.one_of(st.text(max_size=30), st.sampled_from(["", "Bearer x", "Basic eDp5", "a,b", "1"]))
+texts = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(["", "Bearer x", "Basic eDp5", "a,b", "1", "session=x", "text/html", "Bearer"]),
+)
 names = st.sampled_from(
-    ["authorization", "private-token", "cookie", HEADER, "x_extauthz_grant", "accept", "host"]
+    [
+        *("authorization", "private-token", "cookie", HEADER, "x_extauthz_grant", "accept"),
+        *("host", "origin", "sec-fetch-site", "sec-fetch-mode"),
+    ]
 )
 
 
@@ -310,6 +385,7 @@ names = st.sampled_from(
 @given(
     outcome=outcomes,
     later=st.booleans(),
+    hub=st.booleans(),
     method=st.sampled_from(["GET", "POST", "TRACE", ""]),
     path=st.one_of(
         st.text(max_size=40).map("/".__add__),
@@ -320,11 +396,11 @@ names = st.sampled_from(
     headers=st.dictionaries(names, texts, max_size=4),
 )
 def test_no_request_and_no_outcome_is_allowed_by_accident(
-    *, outcome: Outcome, later: bool, method: str, path: str, headers: dict[str, str]
+    *, outcome: Outcome, later: bool, hub: bool, method: str, path: str, headers: dict[str, str]
 ) -> None:
     accesses = Outcomes(outcome, later=later)
     answer = asyncio.run(
-        answer_of(checker(accesses), question(path, method=method, headers=headers))
+        answer_of(checker(accesses, hub=hub), question(path, method=method, headers=headers))
     )
     assert answer.status is not None
     if answer.status.code == 0:

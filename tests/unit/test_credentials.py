@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extauthz.edge.credentials import Credential, Kind, credential_of
+from extauthz.edge.credentials import (
+    VISITOR,
+    Credential,
+    Kind,
+    gitlab_credential,
+    sharinghub_credential,
+)
 from extauthz.edge.errors import BadRequest, Unauthenticated
 
 TOKEN = "glpat-0123456789abcdefghij"
@@ -16,7 +22,7 @@ def basic(text: str) -> str:
 
 def secret_of(**headers: str) -> str:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return credential_of(named).secret.get_secret_value()
+    return gitlab_credential(named).secret.get_secret_value()
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_what_no_provider_could_prove_is_refused_at_once(headers: dict[str, str]
         secret_of(**headers)
 
 
-def test_a_cookie_is_no_credential() -> None:
+def test_a_cookie_is_no_credential_where_gitlab_is_the_provider() -> None:
     with pytest.raises(Unauthenticated):
         secret_of(cookie=f"mlflow-session={TOKEN}")
 
@@ -93,7 +99,7 @@ def test_a_cookie_is_no_credential() -> None:
 @given(st.dictionaries(st.sampled_from(["authorization", "private-token"]), st.text()))
 def test_any_header_is_a_credential_or_a_refusal(headers: dict[str, str]) -> None:
     try:
-        credential = credential_of(headers)
+        credential = gitlab_credential(headers)
     except (BadRequest, Unauthenticated):
         return
     assert credential.secret.get_secret_value() in " ".join(headers.values()) or "asic" in str(
@@ -102,8 +108,119 @@ def test_any_header_is_a_credential_or_a_refusal(headers: dict[str, str]) -> Non
 
 
 def test_a_credential_does_not_show_its_secret() -> None:
-    credential = credential_of({"private-token": TOKEN})
+    credential = gitlab_credential({"private-token": TOKEN})
     assert credential.kind is Kind.TOKEN
     assert TOKEN not in repr(credential)
     assert TOKEN not in str(credential)
     assert isinstance(credential, Credential)
+
+
+SESSION = "eyJhdXRoIjoge319.aSK0Bw.h4sh_-"
+
+
+def of_sharinghub(**headers: str) -> Credential:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return sharinghub_credential(named, session_cookie="sharinghub-session")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": f"Bearer {TOKEN}"},
+        {"authorization": basic(f"ann:{TOKEN}")},
+        {"private_token": TOKEN},
+        {"x_gitlab_token": TOKEN},
+        {"x_gitlab_token": TOKEN, "cookie": f"sharinghub-session={SESSION}"},
+        {"authorization": f"Bearer {TOKEN}", "cookie": f"sharinghub-session={SESSION}"},
+        # A cookie that is not looked at cannot be ambiguous.
+        {"private_token": TOKEN, "cookie": "sharinghub-session=a; sharinghub-session=b"},
+    ],
+    ids=str,
+)
+def test_a_token_comes_before_a_session(headers: dict[str, str]) -> None:
+    credential = of_sharinghub(**headers)
+    assert (credential.kind, credential.secret.get_secret_value()) == (Kind.TOKEN, TOKEN)
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        f"sharinghub-session={SESSION}",
+        f"theme=dark; sharinghub-session={SESSION}; lang=en",
+        f"a=b,sharinghub-session={SESSION}",
+        f"xsharinghub-session=1; sharinghub-session={SESSION}; sharinghub-session-2=3",
+    ],
+)
+def test_a_sharinghub_session_is_found_among_other_cookies(cookie: str) -> None:
+    credential = of_sharinghub(cookie=cookie)
+    assert credential.kind is Kind.SHARINGHUB_SESSION
+    assert credential.secret.get_secret_value() == SESSION
+    assert SESSION not in repr(credential)
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        "sharinghub-session=a; sharinghub-session=b",
+        "sharinghub-session=a; sharinghub-session=a",
+        "sharinghub-session=; sharinghub-session=a",
+        # Envoy joins a repeated header with a comma.
+        "sharinghub-session=a,sharinghub-session=b",
+    ],
+)
+def test_two_sessions_are_ambiguous(cookie: str) -> None:
+    """A sibling domain can plant a second cookie of the same name."""
+    with pytest.raises(BadRequest):
+        of_sharinghub(cookie=cookie)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer"},
+        {"authorization": "Bearer "},
+        {"authorization": "bearer  "},
+        # On purpose nobody, whatever the browser adds.
+        {"authorization": "Bearer ", "cookie": f"sharinghub-session={SESSION}"},
+        {"cookie": ""},
+        {"cookie": "sharinghub-session"},
+        {"cookie": "sharinghub-session="},
+        {"cookie": f"Sharinghub-Session={SESSION}"},
+        {"cookie": f"mlflow-session={SESSION}"},
+        {"cookie": "sharinghub-session=" + "x" * 4097},
+        {"cookie": "sharinghub-session=caf\u00e9"},
+        {"cookie": "sharinghub-session=a\r\nX-Gitlab-Token: b"},
+    ],
+    ids=str,
+)
+def test_all_who_come_without_a_credential_are_one_visitor(headers: dict[str, str]) -> None:
+    assert of_sharinghub(**headers) is VISITOR
+
+
+@pytest.mark.parametrize(
+    ("headers", "refusal"),
+    [
+        ({"authorization": basic("ann:")}, Unauthenticated),
+        ({"private_token": ""}, Unauthenticated),
+        ({"authorization": ""}, Unauthenticated),
+        ({"private_token": "glcbt-64_job"}, Unauthenticated),
+        ({"authorization": "Bearer ", "private_token": TOKEN}, BadRequest),
+        ({"authorization": "Bearer ,Bearer x"}, BadRequest),
+    ],
+    ids=str,
+)
+def test_a_bad_explicit_token_never_becomes_a_visitor(
+    headers: dict[str, str], refusal: type[Exception]
+) -> None:
+    with pytest.raises(refusal):
+        of_sharinghub(**headers, cookie=f"sharinghub-session={SESSION}")
+
+
+@given(st.text())
+def test_any_cookie_header_is_a_session_a_visitor_or_malformed(cookie: str) -> None:
+    try:
+        credential = of_sharinghub(cookie=cookie)
+    except BadRequest:
+        return
+    assert credential.secret.get_secret_value() in cookie

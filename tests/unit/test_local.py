@@ -1,6 +1,7 @@
 """What the local runner decides before it starts anything."""
 
 import io
+import re
 import socket
 import stat
 from pathlib import Path
@@ -22,7 +23,7 @@ from extauthz.local.reload import owners
 from extauthz.local.secret import kept_secret
 from extauthz.local.stack import foreign
 from extauthz.local.terminal import Terminal, readable
-from extauthz.local.welcome import demo_text
+from extauthz.local.welcome import demo_text, up_text
 
 
 @pytest.fixture
@@ -81,21 +82,18 @@ class TestUp:
         assert installation.settings.insecure_urls() == [("GITLAB_URL", "http://gitlab.local")]
         assert installation.environ["ALLOW_INSECURE_HTTP"] == "true"
 
-    @pytest.mark.parametrize(
-        "block",
-        [
-            "SHARINGHUB_URL=https://sharinghub.example.com\n",
-            "SHARINGHUB_URL=https://sharinghub.example.com\nSHARINGHUB_AUTH_DEFAULT_TOKEN=true\n",
-        ],
-    )
-    def test_says_that_sharinghub_is_to_come(self, options: RunOptions, block: str) -> None:
+    @pytest.mark.parametrize("more", ["", "SHARINGHUB_AUTH_DEFAULT_TOKEN=true\n"])
+    def test_starts_with_the_sharinghub_blocks_of_the_predecessor(
+        self, options: RunOptions, more: str
+    ) -> None:
         options.env_file.write_text(
-            f"{block}SHARINGHUB_SESSION_COOKIE=sharinghub-session\nSHARINGHUB_AUTH_CACHE_TIMEOUT=60"
-            "\nSHARINGHUB_STAC_COLLECTION=ai-model\nPROJECT_CACHE_TIMEOUT=30\n"
+            "PROJECT_CACHE_TIMEOUT=30\nLOGIN_AUTO_REDIRECT=false\n"
+            f"SHARINGHUB_URL=http://sharinghub.example.com\n{more}"
         )
-        with pytest.raises(SettingsError, match="this version supports GitLab only"):
-            own_installation(options)
-        assert not options.data.exists()
+        settings = own_installation(options).settings
+        assert settings.instance == "sharinghub.example.com"
+        assert settings.insecure_urls() == [("SHARINGHUB_URL", "http://sharinghub.example.com")]
+        assert re.search("^SharingHub +http://sharinghub", up_text(settings, options), re.MULTILINE)
 
     def test_runs_mlflow_on_this_machine(self, options: RunOptions) -> None:
         options.env_file.write_text(

@@ -8,7 +8,7 @@ from extauthz.edge.errors import TooManyProjects
 from extauthz.edge.mint import Mint
 from extauthz.edge.provider import User
 from extauthz.edge.settings import Settings
-from extauthz.grant import GrantKey, GrantSigner
+from extauthz.grant import GrantKey, GrantSigner, GrantVerifier, Links
 from extauthz.levels import Role
 
 SETTINGS = Settings.load(
@@ -31,8 +31,8 @@ def access() -> ProjectAccess:
     return ProjectAccess(ALICE, 42, "acme/vision", Role.WRITE, None)
 
 
-def mint_at(clock: Clock) -> Mint:
-    return Mint(SETTINGS, GrantSigner(GrantKey(SETTINGS.grant_key), clock=clock), clock=clock)
+def mint_at(clock: Clock, settings: Settings = SETTINGS) -> Mint:
+    return Mint(settings, GrantSigner(GrantKey(settings.grant_key), clock=clock), clock=clock)
 
 
 def test_a_grant_is_handed_out_again_only_with_half_its_life_left() -> None:
@@ -84,3 +84,31 @@ def test_each_access_has_a_grant_of_its_own() -> None:
     mint = mint_at(Clock())
     everything = GlobalAccess(ALICE, (42,))
     assert len({mint.public(), mint.for_access(access()), mint.for_access(everything)}) == 3
+
+
+def links_of(settings: Settings) -> Links:
+    clock = Clock()
+    verifier = GrantVerifier(
+        [GrantKey(settings.grant_key)], instance=settings.instance, clock=clock
+    )
+    return verifier.open(mint_at(clock, settings).for_access(access())).links
+
+
+def test_the_links_lead_to_the_provider_and_out() -> None:
+    assert links_of(SETTINGS) == Links(
+        project="https://gitlab.example.org/acme/vision", home="http://localhost:5000/"
+    )
+
+
+def test_the_links_of_sharinghub_are_our_own() -> None:
+    settings = Settings.load(
+        {
+            "SHARINGHUB_URL": "https://hub.example.org",
+            "PUBLIC_URL": "https://hub.example.org/mlflow",
+            "SECRET_KEY": SETTINGS.secret_key.get_secret_value(),
+        }
+    )
+    assert links_of(settings) == Links(
+        home="https://hub.example.org/mlflow/",
+        logout="https://hub.example.org/mlflow/acme/vision/tracking/auth/logout",
+    )

@@ -92,6 +92,8 @@ def test_what_describes_no_http_request_is_malformed(payload: bytes) -> None:
         ({"sec-fetch-mode": "navigate"}, True),
         ({"accept": "application/json"}, False),
         ({"sec-fetch-mode": "cors", "accept": "*/*"}, False),
+        # A script of a page that fetches HTML has nobody to show a page to.
+        ({"sec-fetch-mode": "cors", "accept": "text/html"}, False),
         ({}, False),
     ],
 )

@@ -119,6 +119,11 @@ def test_an_empty_value_is_unset() -> None:
         ({**GITLAB, "PROJECT_CACHE_TIMEOUT": "-1"}, ["PROJECT_CACHE_TIMEOUT"]),
         ({**GITLAB, "VISITOR_ACCESS": "write"}, ["VISITOR_ACCESS"]),
         ({**GITLAB, "TRUSTED_HOPS": "99"}, ["TRUSTED_HOPS"]),
+        (
+            {"SHARINGHUB_URL": "https://hub.example.com", "GITLAB_MANDATORY_TOPICS": "mlflow"},
+            ["GITLAB_MANDATORY_TOPICS", "SHARINGHUB_STAC_COLLECTION"],
+        ),
+        ({**GITLAB, "SHARINGHUB_SESSION_COOKIE": "a=b; c"}, ["SHARINGHUB_SESSION_COOKIE"]),
     ],
     ids=str,
 )
@@ -206,7 +211,7 @@ def test_what_follows_from_the_urls() -> None:
         GITLAB_MANDATORY_TOPICS=" sharinghub:aimodel, x ",
     )
     assert settings.instance == "gitlab.example.com:8443/git"
-    assert settings.prefix == "/mlflow"
+    assert settings.site.prefix == "/mlflow"
     assert settings.mlflow_host == "mlflow:5001"
     assert settings.gitlab_mandatory_topics == ("sharinghub:aimodel", "x")
     assert load(**GITLAB, INSTANCE_ID="prod").instance == "prod"

@@ -502,3 +502,34 @@ async def test_the_observer_learns_operation_outcome_and_seconds(
     assert calls.seen == [("project", "answered"), ("project", "throttled"), ("user", "answered")]
     assert 0.2 <= calls.seconds[2] < TIMEOUT
     assert json.dumps(calls.seen).count("secret") == 0
+
+
+async def test_a_5xx_that_is_an_answer_says_nothing_against_the_server(
+    session: ClientSession, calls: Calls, clock: Clock
+) -> None:
+    """SharingHub answers 500 about a project without a category."""
+    answer = b"HTTP/1.1 500 No\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"
+    knows = Call("project", "/", {}, definite=lambda body: body == {"detail": "no"})
+    async with _server(answer + b'{"detail": "no"}') as url:
+        upstream = _upstream(session, url, calls, clock)
+        for _ in range(10):
+            assert await upstream.ask(knows) == Answer(500, {"detail": "no"})
+    assert set(calls.outcomes) == {"answered"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"Content-Type: application/json\r\nContent-Length: 19\r\n\r\n" + b'{"detail": "other"}',
+        b"Content-Type: application/json\r\nContent-Length: 5\r\n\r\n{nope",
+        b"Content-Type: text/html\r\nContent-Length: 16\r\n\r\n" + b'{"detail": "no"}',
+        b"Content-Length: 0\r\n\r\n",
+    ],
+)
+async def test_any_other_5xx_is_trouble(
+    session: ClientSession, calls: Calls, clock: Clock, answer: bytes
+) -> None:
+    knows = Call("project", "/", {}, definite=lambda body: body == {"detail": "no"})
+    async with _server(b"HTTP/1.1 500 No\r\n" + answer) as url:
+        with pytest.raises(Down, match="answered 500"):
+            await _upstream(session, url, calls, clock).ask(knows)

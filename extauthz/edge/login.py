@@ -1,0 +1,33 @@
+"""Login: where people who have no credential yet are sent."""
+
+from typing import Protocol
+
+from extauthz.edge.answers import Decision, Deny
+from extauthz.edge.errors import NotFound, Unauthenticated
+from extauthz.edge.request import Request
+from extauthz.edge.scope import Page
+
+
+class Login(Protocol):
+    """Answers where people sign in and out."""
+
+    def page(self, page: Page) -> Decision:
+        """Answer for a page of ours; raises a Refusal."""
+
+    def refuse(self, refusal: Unauthenticated | NotFound, request: Request) -> Decision:
+        """Answer a request that could end better for somebody who signs in."""
+
+
+class NoLogin:
+    """Where a token is the only way in."""
+
+    def page(self, page: Page) -> Decision:  # noqa: ARG002 - as every login
+        """Refuse every page."""
+        raise Unauthenticated(
+            "This version has no browser login yet. Use MLflow's client with a GitLab token in "
+            "MLFLOW_TRACKING_TOKEN."
+        )
+
+    def refuse(self, refusal: Unauthenticated | NotFound, request: Request) -> Decision:
+        """Only say what is missing."""
+        return Deny(refusal, page=request.navigates, request_id=request.id)
