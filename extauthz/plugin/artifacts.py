@@ -11,7 +11,8 @@ from urllib.parse import unquote
 from extauthz.plugin.refusals import Denied, Malformed, Missing
 
 _ODD: Final = re.compile(r"[\x00-\x1f\x7f\\#\ud800-\udfff]")
-_ABSOLUTE: Final = re.compile(r"(?:file|[A-Za-z]):", re.IGNORECASE)
+# MLflow parses a path as a URL, which drops leading spaces and lowers the case of a scheme.
+_ODD_START: Final = re.compile(r"\s|(?:file|[A-Za-z]):", re.IGNORECASE)
 _ROOT: Final = re.compile(r"[1-9][0-9]*/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts(?:/|$)")
 _WORKSPACES: Final = "workspaces/"
 # In bytes: what Linux takes as a name, and half of what it takes as a path.
@@ -24,7 +25,7 @@ def check_within(path: str) -> None:
     if (
         unquote(path) != path
         or _ODD.search(path)
-        or _ABSOLUTE.match(path)
+        or _ODD_START.match(path)
         or any(segment in ("", ".", "..") for segment in path.split("/"))
     ):
         raise Malformed("The artifact path is not in its canonical form")
@@ -47,8 +48,12 @@ def check_stored(path: str, workspace: str) -> None:
     inside = _inside(path, workspace)
     if inside.startswith(_WORKSPACES):
         raise Missing("There is no such artifact in this project")
-    if not _ROOT.match(inside):
+    root = _ROOT.match(inside)
+    if root is None:
         raise Denied("Only the artifacts of a run or of a model are served")
+    # Other endpoints take the rest by itself: what they would refuse must not be stored.
+    if below := inside[root.end() :]:
+        check_within(below)
 
 
 def check_file(path: str, workspace: str) -> None:
