@@ -16,6 +16,8 @@ class Purpose(StrEnum):
     GRANT = "extauthz grant v1"
     GRANT_KEY_ID = "extauthz grant key id v1"
     CACHE = "extauthz cache v1"
+    SEAL = "extauthz seal v1"
+    SEAL_KEY_ID = "extauthz seal key id v1"
 
 
 def derive(secret: SecretStr, purpose: Purpose) -> bytes:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x65xternal_auth.proto\x12\x11\x65xtauthz.envoy.v3\"G\n\x0c\x43heckRequest\x12\x37\n\nattributes\x18\x01 \x01(\x0b\x32#.extauthz.envoy.v3.AttributeContext\"\xb5\x03\n\x10\x41ttributeContext\x12<\n\x07request\x18\x04 \x01(\x0b\x32+.extauthz.envoy.v3.AttributeContext.Request\x1aH\n\x07Request\x12=\n\x04http\x18\x02 \x01(\x0b\x32/.extauthz.envoy.v3.AttributeContext.HttpRequest\x1a\x98\x02\n\x0bHttpRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12M\n\x07headers\x18\x03 \x03(\x0b\x32<.extauthz.envoy.v3.AttributeContext.HttpRequest.HeadersEntry\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x0e\n\x06scheme\x18\x06 \x01(\t\x12\x10\n\x08protocol\x18\n \x01(\t\x12\x30\n\nheader_map\x18\r \x01(\x0b\x32\x1c.extauthz.envoy.v3.HeaderMap\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"<\n\tHeaderMap\x12/\n\x07headers\x18\x01 \x03(\x0b\x32\x1e.extauthz.envoy.v3.HeaderValue\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"\x92\x02\n\x11HeaderValueOption\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1e.extauthz.envoy.v3.HeaderValue\x12N\n\rappend_action\x18\x03 \x01(\x0e\x32\x37.extauthz.envoy.v3.HeaderValueOption.HeaderAppendAction\"}\n\x12HeaderAppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\"\xc7\x01\n\rCheckResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.extauthz.envoy.v3.Status\x12@\n\x0f\x64\x65nied_response\x18\x02 \x01(\x0b\x32%.extauthz.envoy.v3.DeniedHttpResponseH\x00\x12\x38\n\x0bok_response\x18\x03 \x01(\x0b\x32!.extauthz.envoy.v3.OkHttpResponseH\x00\x42\x0f\n\rhttp_response\"\x16\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\x88\x01\n\x12\x44\x65niedHttpResponse\x12-\n\x06status\x18\x01 \x01(\x0b\x32\x1d.extauthz.envoy.v3.HttpStatus\x12\x35\n\x07headers\x18\x02 \x03(\x0b\x32$.extauthz.envoy.v3.HeaderValueOption\x12\x0c\n\x04\x62ody\x18\x03 \x01(\t\"\xa9\x01\n\x0eOkHttpResponse\x12\x35\n\x07headers\x18\x02 \x03(\x0b\x32$.extauthz.envoy.v3.HeaderValueOption\x12\x19\n\x11headers_to_remove\x18\x05 \x03(\t\x12\x45\n\x17response_headers_to_add\x18\x06 \x03(\x0b\x32$.extauthz.envoy.v3.HeaderValueOptionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x65xternal_auth.proto\x12\x11\x65xtauthz.envoy.v3\"G\n\x0c\x43heckRequest\x12\x37\n\nattributes\x18\x01 \x01(\x0b\x32#.extauthz.envoy.v3.AttributeContext\"\xa4\x04\n\x10\x41ttributeContext\x12\x38\n\x06source\x18\x01 \x01(\x0b\x32(.extauthz.envoy.v3.AttributeContext.Peer\x12<\n\x07request\x18\x04 \x01(\x0b\x32+.extauthz.envoy.v3.AttributeContext.Request\x1a\x33\n\x04Peer\x12+\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x1a.extauthz.envoy.v3.Address\x1aH\n\x07Request\x12=\n\x04http\x18\x02 \x01(\x0b\x32/.extauthz.envoy.v3.AttributeContext.HttpRequest\x1a\x98\x02\n\x0bHttpRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\x12M\n\x07headers\x18\x03 \x03(\x0b\x32<.extauthz.envoy.v3.AttributeContext.HttpRequest.HeadersEntry\x12\x0c\n\x04path\x18\x04 \x01(\t\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x0e\n\x06scheme\x18\x06 \x01(\t\x12\x10\n\x08protocol\x18\n \x01(\t\x12\x30\n\nheader_map\x18\r \x01(\x0b\x32\x1c.extauthz.envoy.v3.HeaderMap\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\x07\x41\x64\x64ress\x12\x38\n\x0esocket_address\x18\x01 \x01(\x0b\x32 .extauthz.envoy.v3.SocketAddress\" \n\rSocketAddress\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"<\n\tHeaderMap\x12/\n\x07headers\x18\x01 \x03(\x0b\x32\x1e.extauthz.envoy.v3.HeaderValue\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\"\x92\x02\n\x11HeaderValueOption\x12.\n\x06header\x18\x01 \x01(\x0b\x32\x1e.extauthz.envoy.v3.HeaderValue\x12N\n\rappend_action\x18\x03 \x01(\x0e\x32\x37.extauthz.envoy.v3.HeaderValueOption.HeaderAppendAction\"}\n\x12HeaderAppendAction\x12\x1b\n\x17\x41PPEND_IF_EXISTS_OR_ADD\x10\x00\x12\x11\n\rADD_IF_ABSENT\x10\x01\x12\x1e\n\x1aOVERWRITE_IF_EXISTS_OR_ADD\x10\x02\x12\x17\n\x13OVERWRITE_IF_EXISTS\x10\x03\"\xc7\x01\n\rCheckResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.extauthz.envoy.v3.Status\x12@\n\x0f\x64\x65nied_response\x18\x02 \x01(\x0b\x32%.extauthz.envoy.v3.DeniedHttpResponseH\x00\x12\x38\n\x0bok_response\x18\x03 \x01(\x0b\x32!.extauthz.envoy.v3.OkHttpResponseH\x00\x42\x0f\n\rhttp_response\"\x16\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\x1a\n\nHttpStatus\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\"\x88\x01\n\x12\x44\x65niedHttpResponse\x12-\n\x06status\x18\x01 \x01(\x0b\x32\x1d.extauthz.envoy.v3.HttpStatus\x12\x35\n\x07headers\x18\x02 \x03(\x0b\x32$.extauthz.envoy.v3.HeaderValueOption\x12\x0c\n\x04\x62ody\x18\x03 \x01(\t\"\xa9\x01\n\x0eOkHttpResponse\x12\x35\n\x07headers\x18\x02 \x03(\x0b\x32$.extauthz.envoy.v3.HeaderValueOption\x12\x19\n\x11headers_to_remove\x18\x05 \x03(\t\x12\x45\n\x17response_headers_to_add\x18\x06 \x03(\x0b\x32$.extauthz.envoy.v3.HeaderValueOptionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,29 +36,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKREQUEST']._serialized_start=42
   _globals['_CHECKREQUEST']._serialized_end=113
   _globals['_ATTRIBUTECONTEXT']._serialized_start=116
-  _globals['_ATTRIBUTECONTEXT']._serialized_end=553
-  _globals['_ATTRIBUTECONTEXT_REQUEST']._serialized_start=198
-  _globals['_ATTRIBUTECONTEXT_REQUEST']._serialized_end=270
-  _globals['_ATTRIBUTECONTEXT_HTTPREQUEST']._serialized_start=273
-  _globals['_ATTRIBUTECONTEXT_HTTPREQUEST']._serialized_end=553
-  _globals['_ATTRIBUTECONTEXT_HTTPREQUEST_HEADERSENTRY']._serialized_start=507
-  _globals['_ATTRIBUTECONTEXT_HTTPREQUEST_HEADERSENTRY']._serialized_end=553
-  _globals['_HEADERMAP']._serialized_start=555
-  _globals['_HEADERMAP']._serialized_end=615
-  _globals['_HEADERVALUE']._serialized_start=617
-  _globals['_HEADERVALUE']._serialized_end=677
-  _globals['_HEADERVALUEOPTION']._serialized_start=680
-  _globals['_HEADERVALUEOPTION']._serialized_end=954
-  _globals['_HEADERVALUEOPTION_HEADERAPPENDACTION']._serialized_start=829
-  _globals['_HEADERVALUEOPTION_HEADERAPPENDACTION']._serialized_end=954
-  _globals['_CHECKRESPONSE']._serialized_start=957
-  _globals['_CHECKRESPONSE']._serialized_end=1156
-  _globals['_STATUS']._serialized_start=1158
-  _globals['_STATUS']._serialized_end=1180
-  _globals['_HTTPSTATUS']._serialized_start=1182
-  _globals['_HTTPSTATUS']._serialized_end=1208
-  _globals['_DENIEDHTTPRESPONSE']._serialized_start=1211
-  _globals['_DENIEDHTTPRESPONSE']._serialized_end=1347
-  _globals['_OKHTTPRESPONSE']._serialized_start=1350
-  _globals['_OKHTTPRESPONSE']._serialized_end=1519
+  _globals['_ATTRIBUTECONTEXT']._serialized_end=664
+  _globals['_ATTRIBUTECONTEXT_PEER']._serialized_start=256
+  _globals['_ATTRIBUTECONTEXT_PEER']._serialized_end=307
+  _globals['_ATTRIBUTECONTEXT_REQUEST']._serialized_start=309
+  _globals['_ATTRIBUTECONTEXT_REQUEST']._serialized_end=381
+  _globals['_ATTRIBUTECONTEXT_HTTPREQUEST']._serialized_start=384
+  _globals['_ATTRIBUTECONTEXT_HTTPREQUEST']._serialized_end=664
+  _globals['_ATTRIBUTECONTEXT_HTTPREQUEST_HEADERSENTRY']._serialized_start=618
+  _globals['_ATTRIBUTECONTEXT_HTTPREQUEST_HEADERSENTRY']._serialized_end=664
+  _globals['_ADDRESS']._serialized_start=666
+  _globals['_ADDRESS']._serialized_end=733
+  _globals['_SOCKETADDRESS']._serialized_start=735
+  _globals['_SOCKETADDRESS']._serialized_end=767
+  _globals['_HEADERMAP']._serialized_start=769
+  _globals['_HEADERMAP']._serialized_end=829
+  _globals['_HEADERVALUE']._serialized_start=831
+  _globals['_HEADERVALUE']._serialized_end=891
+  _globals['_HEADERVALUEOPTION']._serialized_start=894
+  _globals['_HEADERVALUEOPTION']._serialized_end=1168
+  _globals['_HEADERVALUEOPTION_HEADERAPPENDACTION']._serialized_start=1043
+  _globals['_HEADERVALUEOPTION_HEADERAPPENDACTION']._serialized_end=1168
+  _globals['_CHECKRESPONSE']._serialized_start=1171
+  _globals['_CHECKRESPONSE']._serialized_end=1370
+  _globals['_STATUS']._serialized_start=1372
+  _globals['_STATUS']._serialized_end=1394
+  _globals['_HTTPSTATUS']._serialized_start=1396
+  _globals['_HTTPSTATUS']._serialized_end=1422
+  _globals['_DENIEDHTTPRESPONSE']._serialized_start=1425
+  _globals['_DENIEDHTTPRESPONSE']._serialized_end=1561
+  _globals['_OKHTTPRESPONSE']._serialized_start=1564
+  _globals['_OKHTTPRESPONSE']._serialized_end=1733
 # @@protoc_insertion_point(module_scope)

@@ -19,7 +19,13 @@ from extauthz._pb.external_auth_pb2 import (
     OkHttpResponse,
     Status,
 )
-from extauthz.edge.errors import HeaderCookies, Refusal, Unauthenticated, Unavailable
+from extauthz.edge.errors import (
+    HeaderCookies,
+    Refusal,
+    TooManyAttempts,
+    Unauthenticated,
+    Unavailable,
+)
 from extauthz.edge.page import SECURITY_POLICY, Link, refusal_page
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
@@ -95,7 +101,7 @@ def _refuse(denial: Deny) -> bytes:
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     if isinstance(refusal, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="MLflow"'
-    if isinstance(refusal, Unavailable):
+    if isinstance(refusal, TooManyAttempts | Unavailable):
         headers["retry-after"] = str(refusal.retry_after)
     if denial.page:
         headers["content-type"] = "text/html; charset=utf-8"

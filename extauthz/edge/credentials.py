@@ -8,7 +8,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -38,16 +38,20 @@ class Kind(StrEnum):
     """What kind of credential it is; equal strings of different kinds never share a cache entry."""
 
     TOKEN = "token"  # noqa: S105 - a kind, not a secret
+    SESSION = "session"  # our own, sealed in a cookie
+    LOGIN = "login"  # the access token in one of our sessions
+    JOB = "job"  # the id_token of a CI job
     SHARINGHUB_SESSION = "sharinghub-session"
     VISITOR = "visitor"
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A secret that a provider can check."""
+    """A secret that a provider can check, and the address it was sent from, if that matters."""
 
     kind: Kind
     secret: SecretStr
+    client: str = field(default="", compare=False)
 
 
 # Nobody in particular: one and the same for all who come without a credential.

@@ -8,6 +8,7 @@ Refusal
 ├── NotFound           404  no such project for this caller, or no such page
 ├── MethodNotAllowed   405  a method that MLflow never needs
 ├── TooManyProjects    409  the global view does not fit into one grant
+├── TooManyAttempts    429  an address has sent too many bad credentials
 └── Unavailable        503  no definite answer now; worth a retry
 """
 
@@ -85,6 +86,17 @@ class TooManyProjects(Refusal):
 
     status, code, reason = 409, "RESOURCE_CONFLICT", "too_many_projects"
     title = "Too many projects for one view"
+
+
+class TooManyAttempts(Refusal):
+    """An address has sent too many credentials that were none; `retry_after` is in seconds."""
+
+    status, code, reason = 429, "REQUEST_LIMIT_EXCEEDED", "too_many_attempts"
+    title = "Too many attempts"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Unavailable(Refusal):

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from google.protobuf.message import DecodeError
 
 from extauthz._pb.external_auth_pb2 import AttributeContext, CheckRequest
 from extauthz.edge.errors import BadRequest
+
+_CLIENT: Final = "x-envoy-external-address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,8 @@ class Request:
 
     `path` is everything before the first question mark, `query` what follows it (None when there
     is no question mark, so that the forwarded target is byte for byte the asked one). Header names
-    are lower-case; a repeated header is joined with a comma, as Envoy does.
+    are lower-case; a repeated header is joined with a comma, as Envoy does. `client` is the address
+    of whoever asks, as far as the proxies in front that we trust can tell.
     """
 
     id: str
@@ -25,6 +28,7 @@ class Request:
     path: str
     query: str | None
     headers: Mapping[str, str]
+    client: str = ""
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:
@@ -38,13 +42,16 @@ class Request:
         if not http.method or not http.path:
             raise BadRequest("The authorization request describes no HTTP request.")
         path, mark, query = http.path.partition("?")
+        headers = _headers(http)
         return cls(
             id=http.id,
             method=http.method,
             host=http.host,
             path=path,
             query=query if mark else None,
-            headers=_headers(http),
+            headers=headers,
+            # Envoy's own header, which it takes from nobody; without proxies in front the peer.
+            client=headers.get(_CLIENT, attributes.source.address.socket_address.address),
         )
 
     @property

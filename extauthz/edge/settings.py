@@ -57,6 +57,9 @@ class Settings(BaseModel):
     gitlab_url: Url = ""
     gitlab_oauth_client_id: str = ""
     gitlab_oauth_client_secret: SecretStr = SecretStr("")
+    gitlab_oauth_scopes: str = "openid profile email read_user api"
+    gitlab_service_token: SecretStr = SecretStr("")
+    ci_audience: str = ""
     gitlab_mandatory_topics: Topics = ()
     sharinghub_url: Url = ""
     sharinghub_session_cookie: CookieName = "sharinghub-session"
@@ -74,6 +77,7 @@ class Settings(BaseModel):
 
     # Keys. `grant_key` is derived from `secret_key` unless set.
     secret_key: SecretStr = SecretStr("")
+    secret_key_previous: SecretStr = SecretStr("")
     grant_key: SecretStr = SecretStr("")
     grant_key_previous: SecretStr = SecretStr("")
 
@@ -83,7 +87,8 @@ class Settings(BaseModel):
 
     # Browser sessions.
     login_auto_redirect: bool = False
-    permanent_session_lifetime: Seconds = 7200
+    permanent_session_lifetime: Annotated[float, Field(ge=60, le=604_800)] = 7200
+    session_store_url: SecretStr = SecretStr("")
 
     # What `extauthz up` starts MLflow with, and what `extauthz migrate` looks for.
     mlflow_backend_store_uri: str = "sqlite:///data/mlflow.db"
@@ -127,7 +132,7 @@ class Settings(BaseModel):
     @classmethod
     def _settle_keys(cls, values: dict[str, Any]) -> dict[str, Any]:
         secret = values.get("secret_key", "")
-        for name in ("secret_key", "grant_key", "grant_key_previous"):
+        for name in ("secret_key", "secret_key_previous", "grant_key", "grant_key_previous"):
             key = values.get(name, "")
             if key and (len(key) < SHORTEST or len(set(key)) < _FEWEST_DIFFERENT):
                 raise ValueError(
@@ -149,13 +154,37 @@ class Settings(BaseModel):
             self.gitlab_oauth_client_secret.get_secret_value()
         ):
             raise ValueError("Set both GITLAB_OAUTH_CLIENT_ID and GITLAB_OAUTH_CLIENT_SECRET")
+        self._agree_on_provider()
+        if urlsplit(self.mlflow_url).path:
+            raise ValueError("MLFLOW_URL must not have a path")
+        return self
+
+    def _agree_on_provider(self) -> None:
         if self.sharinghub_url and self.gitlab_mandatory_topics:
             raise ValueError(
                 "GITLAB_MANDATORY_TOPICS needs GITLAB_URL: with SHARINGHUB_URL, set "
                 "SHARINGHUB_STAC_COLLECTION"
             )
-        if urlsplit(self.mlflow_url).path:
-            raise ValueError("MLFLOW_URL must not have a path")
+        if "openid" not in self.gitlab_oauth_scopes.split():
+            raise ValueError("GITLAB_OAUTH_SCOPES must contain openid")
+        store = self.session_store_url.get_secret_value()
+        if store and not store.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("SESSION_STORE_URL must begin with redis://, rediss:// or unix://")
+        if self.ci_audience and self.sharinghub_url:
+            raise ValueError("CI_AUDIENCE needs GITLAB_URL: SharingHub knows no CI jobs")
+        if self.ci_audience and not self.gitlab_service_token.get_secret_value():
+            raise ValueError(
+                "CI_AUDIENCE needs GITLAB_SERVICE_TOKEN: a token with read_api that sees the "
+                "projects, to read their topics and whether they are archived"
+            )
+
+    def check_workers(self, number: int) -> Self:
+        """Refuse several workers that cannot share their sessions; raises SettingsError."""
+        if number > 1 and self.has_login and not self.session_store_url.get_secret_value():
+            raise SettingsError(
+                "Several workers with GitLab login need SESSION_STORE_URL=redis://...: each token "
+                "refreshes once, so they must share sessions. Or run one worker"
+            )
         return self
 
     def check_for_serving(self) -> Self:
@@ -178,6 +207,11 @@ class Settings(BaseModel):
             "PUBLIC_URL": self.public_url,
         }
         return [(name, url) for name, url in urls.items() if url and _leaks(urlsplit(url))]
+
+    @property
+    def has_login(self) -> bool:
+        """Whether people sign in here, with GitLab."""
+        return bool(self.gitlab_url and self.gitlab_oauth_client_id)
 
     @property
     def provider_url(self) -> str:
