@@ -69,6 +69,12 @@ def _add_serve(commands: Commands) -> None:
         "(default: %(default)s)",
     )
     serve.add_argument(
+        "--pages-listen",
+        default="127.0.0.1:9001",
+        help="host:port or unix:/path for the pages where people sign in with GitLab, or none "
+        "(default: %(default)s)",
+    )
+    serve.add_argument(
         "--workers",
         type=int,
         default=1,
@@ -123,6 +129,12 @@ def _add_envoy_config(commands: Commands) -> None:
         action="append",
         help="the edge's address, once for each worker (127.0.0.1:9000)",
     )
+    add(
+        "--pages",
+        default="127.0.0.1:9001",
+        help="where the edge serves the pages of a login (%(default)s)",
+    )
+    add("--prefix", default="", help="the path of PUBLIC_URL, such as /mlflow (none)")
     add("--mlflow", default="127.0.0.1:5001", help="MLflow's address (%(default)s)")
     add("--mlflow-host", help="the Host that MLflow allows (its address)")
     add(
@@ -149,18 +161,22 @@ def _serve(options: argparse.Namespace) -> int:
     from extauthz.edge.logs import configure  # noqa: PLC0415
 
     settings = Settings.load(env_file=options.env_file).check_for_serving()
-    admin = options.admin_listen
     configure(as_json=not sys.stderr.isatty())
     return serve(
         settings,
         ServeOptions(
             listen=Address.parse(options.listen),
-            admin=None if admin == "none" else Address.parse(admin),
+            admin=_address_or_none(options.admin_listen),
+            pages=_address_or_none(options.pages_listen),
             workers=options.workers,
             drain_seconds=options.drain_seconds,
             env_file=options.env_file,
         ),
     )
+
+
+def _address_or_none(text: str) -> Address | None:
+    return None if text == "none" else Address.parse(text)
 
 
 def _check_config(options: argparse.Namespace) -> int:
@@ -197,6 +213,8 @@ def _envoy_config(options: argparse.Namespace) -> int:
             EnvoyOptions(
                 listen=options.listen,
                 check=tuple(options.check or ["127.0.0.1:9000"]),
+                pages=options.pages,
+                prefix=options.prefix.rstrip("/"),
                 mlflow=options.mlflow,
                 mlflow_host=options.mlflow_host or options.mlflow,
                 admin=None if options.admin == "none" else options.admin,

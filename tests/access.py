@@ -16,6 +16,7 @@ from extauthz.edge.breaker import Breaker
 from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import Credential, Kind
 from extauthz.edge.gitlab import GitLab as Provider
+from extauthz.edge.in_session import Looked, taken_apart
 from extauthz.edge.mlflow import OwnedProjects
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import Asker
@@ -52,11 +53,16 @@ class Calls:
 
     seen: list[tuple[str, str]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
 
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
         """Take note of a call."""
         self.seen.append((operation, outcome))
         self.seconds.append(seconds)
+
+    def session_changed(self, event: str) -> None:
+        """Take note of what happened to a session."""
+        self.events.append(event)
 
     @property
     def outcomes(self) -> list[str]:
@@ -176,6 +182,13 @@ def asker(token: str, *, proven: bool = False, view: bool = False) -> Asker:
 async def settled(answer: T | Awaitable[T]) -> T:
     """Return an answer, whether it is there already or has to be awaited."""
     return await answer if isinstance(answer, Awaitable) else answer
+
+
+async def decided(looked: Looked[T]) -> T:
+    """Return the access that a look-up leads to."""
+    access: T
+    access, _ = taken_apart(await looked if isinstance(looked, Awaitable) else looked)
+    return access
 
 
 def asked(gitlab: GitLab) -> list[str]:

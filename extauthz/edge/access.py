@@ -4,7 +4,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes
 from extauthz.edge.cache import Cache, Fingerprints
@@ -12,7 +12,8 @@ from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import Credential
 from extauthz.edge.flights import Flights, landed
 from extauthz.edge.policy import Policy, absent, verdict_on, within_reach
-from extauthz.edge.provider import Asker, Provider, Reach, User
+from extauthz.edge.provider import Asker, Project, Provider, Reach, User
+from extauthz.edge.throttle import Throttle
 from extauthz.grant import Why
 from extauthz.levels import Role
 
@@ -25,6 +26,8 @@ _MOST_PROJECTS: Final = 20_000
 _MOST_REACHES: Final = 20_000
 # One of these can hold thousands of ids.
 _MOST_EVERYWHERE: Final = 1_000
+# Only for a page that lists them.
+_MOST_DIRECTORIES: Final = 200
 # No project path: those have a slash.
 _EVERYWHERE: Final = "*"
 
@@ -51,11 +54,22 @@ class GlobalAccess:
     projects: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Directory:
+    """The projects that hold something and that the caller may read, by path."""
+
+    user: User
+    projects: tuple[Project, ...]
+
+
 class Owned(Protocol):
     """Knows which projects have anything in MLflow."""
 
     async def ids(self) -> Sequence[int]:
         """Return their ids, ascending; raises Unavailable."""
+
+
+S = TypeVar("S", GlobalAccess, Directory)
 
 
 class AccessControl:
@@ -78,12 +92,17 @@ class AccessControl:
         self._fingerprints = fingerprints
         self._clock = clock
         self._wall = wall
+        # One for everything that is asked of the provider.
+        self.throttle: Final = Throttle(clock=clock)
         self._callers = callers = Callers(clock=clock)
         self._projects: AccessCache[ProjectAccess] = AccessCache(
             _MOST_PROJECTS, callers=callers, lifetimes=lifetimes, weaken=_weakened, clock=clock
         )
         self._everywhere: AccessCache[GlobalAccess] = AccessCache(
             _MOST_EVERYWHERE, callers=callers, lifetimes=lifetimes, weaken=_same, clock=clock
+        )
+        self._directories: AccessCache[Directory] = AccessCache(
+            _MOST_DIRECTORIES, callers=callers, lifetimes=lifetimes, weaken=_same, clock=clock
         )
         self._reaches: Cache[bytes, Reach] = Cache(_MOST_REACHES, clock=clock)
         self._reach_flights: Flights[bytes, Reach] = Flights()
@@ -93,17 +112,37 @@ class AccessControl:
     ) -> ProjectAccess | Awaitable[ProjectAccess]:
         """Return the access to the project at a path, at once if it is known.
 
-        Raises Unauthenticated, Forbidden, NotFound or Unavailable.
+        Raises Unauthenticated, TooManyAttempts, Forbidden, NotFound or Unavailable.
         """
         who = self._fingerprints.of(credential)
         ask = partial(self._ask_project, who, credential, path)
         # GitLab ignores the case of a path.
         return self._projects.look_up(who, path.lower(), ask)
 
+    def by_number(
+        self, credential: Credential, number: int
+    ) -> ProjectAccess | Awaitable[ProjectAccess]:
+        """Return the access to the project with an id, at once if it is known; raises as above."""
+        who = self._fingerprints.of(credential)
+        ask = partial(self._ask_number, who, credential, number)
+        # No path: those have a slash.
+        return self._projects.look_up(who, str(number), ask)
+
+    def directory(self, credential: Credential) -> Directory | Awaitable[Directory]:
+        """Return the projects that the caller may read, with their paths; raises as below."""
+        who = self._fingerprints.of(credential)
+        ask = partial(self._ask_directory, who, credential)
+        return self._directories.look_up(who, _EVERYWHERE, ask)
+
+    def forget(self, credential: Credential) -> None:
+        """Forget everything about a credential that has ended."""
+        self._callers.forget(self._fingerprints.of(credential))
+
     def everywhere(self, credential: Credential) -> GlobalAccess | Awaitable[GlobalAccess]:
         """Return what of all projects the caller may read, at once if it is known.
 
-        Raises Unauthenticated, Forbidden or Unavailable; an incomplete answer is none.
+        Raises Unauthenticated, TooManyAttempts, Forbidden or Unavailable; an incomplete answer is
+        none.
         """
         who = self._fingerprints.of(credential)
         return self._everywhere.look_up(
@@ -114,31 +153,60 @@ class AccessControl:
         """End the questions under way."""
         await self._projects.close()
         await self._everywhere.close()
+        await self._directories.close()
         await self._reach_flights.close()
 
     async def _ask_project(
         self, who: bytes, credential: Credential, path: str
     ) -> tuple[ProjectAccess, float]:
         asker = Asker(credential, who, proven=self._callers.knows(who))
-        user, project = await self._provider.project(asker, path)
+        with self.throttle.attempt(asker):
+            user, project = await self._provider.project(asker, path)
+        return await self._judged(asker, user, project)
+
+    async def _ask_number(
+        self, who: bytes, credential: Credential, number: int
+    ) -> tuple[ProjectAccess, float]:
+        asker = Asker(credential, who, proven=self._callers.knows(who))
+        with self.throttle.attempt(asker):
+            user, found = await self._provider.projects(asker, [number])
+        if not found:
+            raise absent()
+        return await self._judged(asker, user, found[0])
+
+    async def _judged(
+        self, asker: Asker, user: User, project: Project
+    ) -> tuple[ProjectAccess, float]:
         verdict = verdict_on(project, self._policy)
         if verdict is None:
             raise absent()
         if verdict.role is Role.WRITE:
             verdict = within_reach(verdict, await self._reach(asker))
         access = ProjectAccess(user, project.id, project.path, verdict.role, verdict.why)
-        return access, self._end(who)
+        return access, self._end(asker.name)
 
     async def _ask_everywhere(
         self, who: bytes, credential: Credential
     ) -> tuple[GlobalAccess, float]:
+        owned, user, readable = await self._readable(who, credential)
+        numbers = {project.id for project in readable}
+        # The numbers of `owned`, so that many callers' lists share them in memory.
+        access = GlobalAccess(user, tuple(number for number in owned if number in numbers))
+        return access, self._end(who)
+
+    async def _ask_directory(self, who: bytes, credential: Credential) -> tuple[Directory, float]:
+        _, user, readable = await self._readable(who, credential)
+        by_path = sorted(readable, key=lambda project: project.path.lower())
+        return Directory(user, tuple(by_path)), self._end(who)
+
+    async def _readable(
+        self, who: bytes, credential: Credential
+    ) -> tuple[Sequence[int], User, list[Project]]:
         owned = await self._owned.ids()
         asker = Asker(credential, who, proven=self._callers.knows(who), view=True)
-        user, seen = await self._provider.projects(asker, owned)
-        readable = {project.id for project in seen if verdict_on(project, self._policy)}
-        # The numbers of `owned`, so that many callers' lists share them in memory.
-        access = GlobalAccess(user, tuple(number for number in owned if number in readable))
-        return access, self._end(who)
+        with self.throttle.attempt(asker):
+            user, seen = await self._provider.projects(asker, owned)
+        return owned, user, [each for each in seen if verdict_on(each, self._policy)]
 
     async def _reach(self, asker: Asker) -> Reach:
         reach = self._reaches.get(asker.name)
@@ -164,6 +232,6 @@ def _weakened(access: ProjectAccess) -> ProjectAccess:
     return replace(access, role=Role.READ, why=Why.STALE)
 
 
-def _same(access: GlobalAccess) -> GlobalAccess:
-    """Return an access that only reads, outage or not."""
+def _same(access: S) -> S:
+    """Return what only reads, outage or not."""
     return access

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from extauthz.edge.address import Address
+from extauthz.edge.listening import listening
 from extauthz.edge.metrics import CONTENT_TYPE
 
 
@@ -30,15 +31,5 @@ async def serve_admin(
     app.add_routes(
         [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", exposition)]
     )
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        site: web.BaseSite
-        if address.path:
-            site = web.UnixSite(runner, address.path)
-        else:
-            site = web.TCPSite(runner, address.host.strip("[]"), address.port)
-        await site.start()
+    async with listening(app, address):
         yield
-    finally:
-        await runner.cleanup()

@@ -6,7 +6,7 @@ code 0, only with a grant, and `deny` refuses anything below 300.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,6 @@ from extauthz._pb.external_auth_pb2 import (
     Status,
 )
 from extauthz.edge.errors import (
-    HeaderCookies,
     Refusal,
     TooManyAttempts,
     Unauthenticated,
@@ -33,14 +32,21 @@ from extauthz.headers import REMOVED
 # google.rpc.Code
 _OK: Final = 0
 _PERMISSION_DENIED: Final = 7
+PRIVATE: Final = "private, no-store"
+# Our pages need the cookies; MLflow must never hold them.
+_REMOVED_FOR_PAGES: Final = tuple(name for name in REMOVED if name != "cookie")
 
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Forward to MLflow under a signed grant, with this path and query as the target."""
+    """Forward to MLflow under a signed grant, with this path and query as the target.
+
+    `cookies` (values of Set-Cookie) go with MLflow's answer.
+    """
 
     grant: str
     target: str
+    cookies: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,17 @@ class Deny:
     page: bool = False
     request_id: str = ""
     link: Link | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToPages:
+    """Forward to our own pages, which find out for themselves who it is.
+
+    The grant makes nothing visible in MLflow; it tells the pages that the request was checked.
+    """
+
+    target: str
+    grant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,40 +82,45 @@ class Found:
     """Send a browser elsewhere, and have it keep cookies (values of Set-Cookie)."""
 
     location: str
-    cookies: tuple[str, ...] = ()
+    cookies: Sequence[str] = ()
 
 
-Decision = Allow | Deny | Moved | Found
+Decision = Allow | ToPages | Deny | Moved | Found
 
 
 def encode(decision: Decision) -> bytes:
     """Serialise a decision."""
     match decision:
-        case Allow(grant, target):
-            return _allow(grant, target)
+        case Allow(grant, target, cookies):
+            return _allow(grant, target, removed=REMOVED, cookies=cookies)
+        case ToPages(target, grant):
+            return _allow(grant, target, removed=_REMOVED_FOR_PAGES)
         case Deny():
             return _refuse(decision)
         case Moved(location):
             return _deny(308, {"location": location, "cache-control": "no-store"})
         case Found(location, cookies):
-            headers = {"location": location, "cache-control": "private, no-store"}
-            return _deny(302, headers, cookies=cookies)
+            return _deny(302, {"location": location, "cache-control": PRIVATE}, cookies=cookies)
 
 
-def _allow(grant: str, target: str) -> bytes:
+def _allow(
+    grant: str, target: str, *, removed: Sequence[str], cookies: Sequence[str] = ()
+) -> bytes:
     if not grant or not target.startswith("/"):
         raise ValueError("an allowed request needs a grant and a path")
     return CheckResponse(
         status=Status(code=_OK),
         ok_response=OkHttpResponse(
-            headers=_options({HEADER: grant, ":path": target}), headers_to_remove=REMOVED
+            headers=_options({HEADER: grant, ":path": target}),
+            headers_to_remove=removed,
+            response_headers_to_add=_with_cookies({}, cookies),
         ),
     ).SerializeToString()
 
 
 def _refuse(denial: Deny) -> bytes:
     refusal = denial.refusal
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers = {"cache-control": PRIVATE, "x-content-type-options": "nosniff"}
     if isinstance(refusal, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="MLflow"'
     if isinstance(refusal, TooManyAttempts | Unavailable):
@@ -110,22 +132,27 @@ def _refuse(denial: Deny) -> bytes:
     else:
         headers["content-type"] = "application/json"
         body = json.dumps({"error_code": refusal.code, "message": refusal.message})
-    cookies = refusal.expired if isinstance(refusal, HeaderCookies) else ()
-    return _deny(refusal.status, headers, body, cookies=cookies)
+    return _deny(refusal.status, headers, body, cookies=refusal.cookies)
 
 
 def _deny(
-    status: int, headers: Mapping[str, str], body: str = "", *, cookies: Iterable[str] = ()
+    status: int, headers: Mapping[str, str], body: str = "", *, cookies: Sequence[str] = ()
 ) -> bytes:
     if not 300 <= status <= 599:  # noqa: PLR2004 - a 2xx denial would look like a success
         raise ValueError("a denial needs a 3xx, 4xx or 5xx status")
-    options = [*_options(headers), *(_set_cookie(cookie) for cookie in cookies)]
     return CheckResponse(
         status=Status(code=_PERMISSION_DENIED),
         denied_response=DeniedHttpResponse(
-            status=HttpStatus(code=status), headers=options, body=body
+            status=HttpStatus(code=status), headers=_with_cookies(headers, cookies), body=body
         ),
     ).SerializeToString()
+
+
+def _with_cookies(headers: Mapping[str, str], cookies: Sequence[str]) -> list[HeaderValueOption]:
+    """Return headers and cookies, in an answer that is kept by nobody but the browser."""
+    if cookies:
+        headers = {**headers, "cache-control": PRIVATE}
+    return [*_options(headers), *(_set_cookie(cookie) for cookie in cookies)]
 
 
 def _set_cookie(cookie: str) -> HeaderValueOption:

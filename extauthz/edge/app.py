@@ -24,13 +24,15 @@ from extauthz.grant import GrantKey, GrantSigner
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeOptions:
-    """How to listen; `admin` is None for a worker, whose parent has the admin port.
+    """How to listen.
 
-    Workers read their settings from the environment and `env_file` themselves.
+    `admin` is None for a worker, whose parent has the admin port, and `pages` for all but one of
+    them. Workers read their settings from the environment and `env_file` themselves.
     """
 
     listen: Address
     admin: Address | None
+    pages: Address | None = None
     workers: int = 1
     drain_seconds: float = 5.0
     env_file: Path = Path(".env")
@@ -40,18 +42,26 @@ def serve(settings: Settings, options: ServeOptions) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     if options.workers < 1:
         raise SettingsError("--workers must be at least 1")
+    settings.check_workers(options.workers)
     several = options.workers > 1
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve_workers(options) if several else _serve_one(settings, options))
 
 
 @asynccontextmanager
-async def checker(settings: Settings, metrics: Metrics) -> AsyncIterator[Checker]:
-    """Build the decision core with its connections; closes them at the end."""
+async def checker(
+    settings: Settings, metrics: Metrics, *, pages: Address | None = None
+) -> AsyncIterator[Checker]:
+    """Build the decision core with its connections, and serve the pages; closes them at the end."""
     signer = GrantSigner(GrantKey(settings.grant_key))
-    async with open_access(settings, signer=signer, observer=metrics) as access:
+    async with AsyncExitStack() as stack:
+        deciding = await stack.enter_async_context(
+            open_access(settings, signer=signer, observer=metrics)
+        )
+        if deciding.pages and pages:
+            await stack.enter_async_context(deciding.pages.serving(pages))
         yield Checker(
-            access,
+            deciding.accesses,
             Mint(settings, signer),
             metrics,
             credential_of=credential_reader(settings),
@@ -65,7 +75,8 @@ async def _serve_one(settings: Settings, options: ServeOptions) -> int:
     stop = _stop_on_signals()
     log = structlog.get_logger("extauthz.edge")
     async with AsyncExitStack() as stack:
-        server = Server(await stack.enter_async_context(checker(settings, metrics)), options.listen)
+        core = await stack.enter_async_context(checker(settings, metrics, pages=options.pages))
+        server = Server(core, options.listen)
         await stack.enter_async_context(server.running())
         if options.admin:
             ready = lambda: not stop.is_set()  # noqa: E731 - one word of glue
@@ -85,7 +96,7 @@ async def _serve_workers(options: ServeOptions) -> int:
         raise SettingsError("--workers needs --admin-listen")
     addresses = [options.listen.for_worker(number) for number in range(options.workers)]
     argv = worker_argv(env_file=options.env_file, drain_seconds=options.drain_seconds)
-    await Workers(argv, addresses).run(options.admin, _stop_on_signals())
+    await Workers(argv, addresses, pages=options.pages).run(options.admin, _stop_on_signals())
     return 0
 
 

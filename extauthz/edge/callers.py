@@ -48,13 +48,17 @@ class Callers:
         self._known.put(who, True, until=self._clock() + SECONDS_KNOWN)  # noqa: FBT003 - a set
         return caller
 
+    def forget(self, who: bytes) -> None:
+        """End all that hangs on a credential."""
+        self._accepted.drop(who)
+        self._known.drop(who)
+
     def refuse(self, who: bytes, place: str, refusal: Refusal) -> None:
         """Remember a definite refusal; one of the credential itself ends all that hangs on it."""
         now = self._clock()
         match refusal:
             case Unauthenticated() | Forbidden():
-                self._accepted.drop(who)
-                self._known.drop(who)
+                self.forget(who)
                 self._refused.put((who, _ANYWHERE), fresh(refusal), until=now + SECONDS_REFUSED)
             case NotFound():
                 self._refused.put((who, place), fresh(refusal), until=now + SECONDS_ABSENT)

@@ -7,22 +7,27 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
 
 from extauthz.edge.access import GlobalAccess, ProjectAccess
-from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, encode
+from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, ToPages, encode
 from extauthz.edge.credentials import Credential
-from extauthz.edge.csrf import refuse_foreign, refuse_header_cookies, refuse_unexplained
+from extauthz.edge.csrf import (
+    refuse_foreign,
+    refuse_header_cookies,
+    refuse_unexplained,
+    refuse_unnamed,
+)
 from extauthz.edge.errors import (
     BadRequest,
     MethodNotAllowed,
-    NotFound,
     Refusal,
-    Unauthenticated,
     Unavailable,
 )
+from extauthz.edge.in_session import Looked, Outcome, taken_apart
 from extauthz.edge.login import Login
 from extauthz.edge.mint import Mint
 from extauthz.edge.request import Request
@@ -47,12 +52,13 @@ CredentialOf = Callable[[Mapping[str, str]], Credential]
 class Accesses(Protocol):
     """Where access is looked up; a cached answer comes at once, another one is awaited."""
 
-    def in_project(
-        self, credential: Credential, path: str
-    ) -> ProjectAccess | Awaitable[ProjectAccess]:
+    def in_project(self, credential: Credential, path: str) -> Looked[ProjectAccess]:
         """Return the caller's access to a project; raises a Refusal."""
 
-    def everywhere(self, credential: Credential) -> GlobalAccess | Awaitable[GlobalAccess]:
+    def by_number(self, credential: Credential, number: int) -> Looked[ProjectAccess]:
+        """Return the caller's access to the project with an id; raises a Refusal."""
+
+    def everywhere(self, credential: Credential) -> Looked[GlobalAccess]:
         """Return what the caller may read; raises a Refusal."""
 
 
@@ -108,31 +114,50 @@ class Checker:
         match scope:
             case Redirect(path):
                 return Moved(_target(path, request))
-            case Page():
-                return self._login.page(scope)
             case View(_, path) if is_public(request.method, path):
                 return Allow(self._mint.public(), _target(path, request))
         refuse_foreign(request, self._site)
-        credential = self._credential_of(request.headers)
+        if isinstance(scope, Page) and scope.number is None:
+            return self._page(request, scope)
+        credential = replace(self._credential_of(request.headers), client=request.client)
         refuse_unexplained(request, credential)
-        access = self._look_up(credential, scope)
-        if isinstance(access, ProjectAccess | GlobalAccess):
-            return self._allow(request, scope, access)
-        return self._allow_later(request, scope, access)
+        outcome = self._look_up(credential, scope)
+        if isinstance(outcome, Awaitable):
+            return self._grant_later(request, scope, outcome)
+        return self._grant(request, scope, outcome)
 
-    def _look_up(self, credential: Credential, view: View) -> Access | Awaitable[Access]:
-        if view.project is None:
-            return self._accesses.everywhere(credential)
-        return self._accesses.in_project(credential, view.project)
+    def _page(self, request: Request, page: Page) -> Decision:
+        # What a page changes hangs on a cookie.
+        refuse_unnamed(request)
+        decision = self._login.page(page, request)
+        if isinstance(decision, ToPages):
+            return replace(decision, grant=self._mint.public())
+        return decision
 
-    def _allow(self, request: Request, view: View, access: Access) -> Decision:
-        return Allow(self._mint.for_access(access), _target(view.path, request))
+    def _look_up(self, credential: Credential, scope: View | Page) -> Looked[Access]:
+        match scope:
+            case Page(number=int(number)):
+                return self._accesses.by_number(credential, number)
+            case View(project=str(project)):
+                return self._accesses.in_project(credential, project)
+            case _:
+                return self._accesses.everywhere(credential)
 
-    async def _allow_later(
-        self, request: Request, view: View, access: Awaitable[Access]
+    def _grant(self, request: Request, scope: View | Page, outcome: Outcome[Access]) -> Decision:
+        access: Access
+        access, cookies = taken_apart(outcome)
+        match scope, access:
+            case View(path=path), _:
+                return Allow(self._mint.for_access(access), _target(path, request), cookies)
+            case Page(), ProjectAccess(project_path=project):
+                return Found(self._site.view(project), cookies)
+        raise AssertionError("a page with a number is about one project")
+
+    async def _grant_later(
+        self, request: Request, scope: View | Page, pending: Awaitable[Outcome[Access]]
     ) -> Decision:
         async with asyncio.timeout(self._deadline):
-            return self._allow(request, view, await access)
+            return self._grant(request, scope, await pending)
 
     async def _finish_later(
         self, request: Request | None, pending: Awaitable[Decision], started: float
@@ -145,11 +170,7 @@ class Checker:
 
     def _denial(self, error: Exception, request: Request | None) -> Decision:
         refusal = self._refusal(error, request)
-        if request is None:
-            return Deny(refusal)
-        if isinstance(refusal, Unauthenticated | NotFound):
-            return self._login.refuse(refusal, request)
-        return Deny(refusal, page=request.navigates, request_id=request.id)
+        return Deny(refusal) if request is None else self._login.refuse(refusal, request)
 
     def _refusal(self, error: Exception, request: Request | None) -> Refusal:
         if isinstance(error, Refusal):
@@ -198,7 +219,7 @@ def _target(path: str, request: Request) -> str:
 
 def _outcome(decision: Decision) -> str:
     match decision:
-        case Allow():
+        case Allow() | ToPages():
             return "allowed"
         case Moved() | Found():
             return "moved"

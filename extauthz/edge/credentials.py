@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from extauthz.edge.cookies import values_of
 from extauthz.edge.errors import BadRequest, Unauthenticated
+from extauthz.edge.jobs import is_job_token
 
 # Visible ASCII: a space would be ignored by GitLab, and give one token many names here.
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
@@ -27,6 +28,8 @@ _UNUSABLE: Final = {
     "glcbt-": "A CI job token cannot prove who you are here. Use a project access token.",
     "gldt-": "A deploy token cannot use GitLab's API. Use a project access token.",
 }
+# Of our own sessions; under https at the root of a host it has the prefix `__Host-`.
+SESSION_COOKIE: Final = "mlflow-session"
 _TOKEN_HEADERS: Final = ("private-token", "x-gitlab-token")
 _HOW_TO: Final = (
     "Set MLFLOW_TRACKING_TOKEN to a GitLab access token with the scope `api` (or `read_api` to "
@@ -58,16 +61,26 @@ class Credential:
 VISITOR: Final = Credential(Kind.VISITOR, SecretStr(""))
 
 
-def gitlab_credential(headers: Mapping[str, str]) -> Credential:
+def gitlab_credential(
+    headers: Mapping[str, str], *, session_cookie: str, audience: str = ""
+) -> Credential:
     """Return the one credential of a request where GitLab is the provider.
+
+    `audience` is that of the CI jobs' tokens that are for us; empty if none are.
 
     Raises BadRequest when two different tokens are sent or a header came twice (Envoy joins the
     copies with a comma), Unauthenticated when there is none that a provider could check.
     """
-    token = _explicit_token(headers)
-    if token is None:
-        raise Unauthenticated(f"This needs a GitLab token. {_HOW_TO}")
-    return token
+    token = _token(headers)
+    if token is not None and is_job_token(token, audience):
+        # GitLab would not know what to do with it.
+        return Credential(Kind.JOB, SecretStr(token))
+    if token is not None:
+        return token_credential(token)
+    credential = _session(headers, session_cookie, Kind.SESSION)
+    if credential is None:
+        raise Unauthenticated(f"This needs a session or a GitLab token. {_HOW_TO}")
+    return credential
 
 
 def sharinghub_credential(headers: Mapping[str, str], *, session_cookie: str) -> Credential:
@@ -78,7 +91,10 @@ def sharinghub_credential(headers: Mapping[str, str], *, session_cookie: str) ->
     """
     if headers.get("authorization", "").strip().lower() == "bearer":
         return _alone(headers)
-    return _explicit_token(headers) or _session(headers.get("cookie", ""), session_cookie)
+    token = _token(headers)
+    if token is not None:
+        return token_credential(token)
+    return _session(headers, session_cookie, Kind.SHARINGHUB_SESSION) or VISITOR
 
 
 def has_token(headers: Mapping[str, str]) -> bool:
@@ -92,21 +108,22 @@ def _alone(headers: Mapping[str, str]) -> Credential:
     return VISITOR
 
 
-def _session(cookies: str, name: str) -> Credential:
+def _session(headers: Mapping[str, str], name: str, kind: Kind) -> Credential | None:
     """Return the session in a cookie; what cannot be one is nobody's."""
-    values = values_of(name, cookies)
+    values = values_of(name, headers.get("cookie", ""))
     if len(values) > 1:
         raise BadRequest(f"The cookie {name} was sent more than once. Delete this site's cookies.")
     if not values or not _SESSION.fullmatch(values[0]):
-        return VISITOR
-    return Credential(Kind.SHARINGHUB_SESSION, SecretStr(values[0]))
+        return None
+    return Credential(kind, SecretStr(values[0]))
 
 
-def _explicit_token(headers: Mapping[str, str]) -> Credential | None:
+def _token(headers: Mapping[str, str]) -> str | None:
+    """Return the token that was sent on purpose."""
     tokens = set(_tokens(headers))
     if len(tokens) > 1:
         raise BadRequest("The request carries two different tokens. Send one.")
-    return token_credential(tokens.pop()) if tokens else None
+    return tokens.pop() if tokens else None
 
 
 def token_credential(token: str) -> Credential:

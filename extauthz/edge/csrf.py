@@ -9,14 +9,14 @@ from typing import Final
 
 from extauthz.edge.cookies import expired
 from extauthz.edge.credentials import Credential, Kind
-from extauthz.edge.errors import Forbidden, HeaderCookies
+from extauthz.edge.errors import BadRequest, Forbidden
 from extauthz.edge.request import Request
 from extauthz.edge.site import Site
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS: Final = "same-origin"
 # What a browser sends along by itself, whoever asked it to.
-_AMBIENT: Final = frozenset({Kind.SHARINGHUB_SESSION})
+_AMBIENT: Final = frozenset({Kind.SESSION, Kind.SHARINGHUB_SESSION})
 # MLflow's page makes a request header of every cookie that is named so, and a sibling domain can
 # set one.
 _HEADER_COOKIE: Final = "mlflow-request-header-"
@@ -26,11 +26,15 @@ _HEADER_COOKIE_NAME: Final = re.compile(rf"{_HEADER_COOKIE}[A-Za-z0-9!#$%&'*+.^_
 
 
 def refuse_header_cookies(request: Request, site: Site) -> None:
-    """Refuse what could set headers in MLflow's page; raises HeaderCookies."""
+    """Refuse what could set headers in MLflow's page; raises BadRequest."""
     cookies = request.headers.get("cookie", "")
     if _HEADER_COOKIE in cookies:
         names = sorted(set(_HEADER_COOKIE_NAME.findall(cookies)))[:_MOST_FORGOTTEN]
-        raise HeaderCookies([end for name in names for end in expired(name, site.host)])
+        raise BadRequest(
+            "Your browser had a cookie that would change what MLflow's page sends. It was told to "
+            "forget it: try again, and delete this site's cookies if that does not help.",
+            cookies=[end for name in names for end in expired(name, site.host)],
+        )
 
 
 def refuse_foreign(request: Request, site: Site) -> None:
@@ -46,9 +50,14 @@ def refuse_unexplained(request: Request, credential: Credential) -> None:
 
     Raises Forbidden.
     """
-    added = credential.kind in _AMBIENT or _is_basic_of_a_browser(request)
+    if credential.kind in _AMBIENT or _is_basic_of_a_browser(request):
+        refuse_unnamed(request)
+
+
+def refuse_unnamed(request: Request) -> None:
+    """Refuse a change that no page is named for; raises Forbidden."""
     named = "origin" in request.headers or "sec-fetch-site" in request.headers
-    if request.method not in _SAFE and added and not named:
+    if request.method not in _SAFE and not named:
         raise Forbidden(
             "The request does not say which page it comes from. Use a current browser, or send "
             "a GitLab token."

@@ -1,4 +1,4 @@
-"""The configuration of Envoy: one listener, one enforcement point, two clusters."""
+"""The configuration of Envoy: one listener, one enforcement point, three clusters."""
 
 from datetime import timedelta
 from ipaddress import ip_address
@@ -55,7 +55,7 @@ from envoy_data_plane.envoy.type.v3 import Percent
 from envoy_data_plane.google.protobuf import Any as Packed
 
 from extauthz.edge.address import Address
-from extauthz.edge.envoy_http import EDGE, MLFLOW, connection_manager
+from extauthz.edge.envoy_http import EDGE, MLFLOW, PAGES, connection_manager
 from extauthz.edge.envoy_options import EnvoyOptions
 
 HEADER = "# Made by `extauthz envoy-config`. To change it, change extauthz/edge/envoy_config.py.\n"
@@ -65,6 +65,8 @@ DOWNSTREAM_CONNECTIONS = 4096
 HEAP_BYTES = 1024**3
 # Uvicorn closes a connection that was idle for 5 s: Envoy must be the first to let go.
 MLFLOW_IDLE = timedelta(seconds=4)
+# aiohttp does so after an hour.
+PAGES_IDLE = timedelta(minutes=1)
 
 
 def build(options: EnvoyOptions) -> str:
@@ -80,7 +82,8 @@ def bootstrap(options: EnvoyOptions) -> Bootstrap:
         node=Node(id="extauthz", cluster="extauthz"),
         admin=_admin(options.admin) if options.admin else None,
         static_resources=BootstrapStaticResources(
-            listeners=[_listener(options)], clusters=[_edge(options), _mlflow(options)]
+            listeners=[_listener(options)],
+            clusters=[_edge(options), _pages(options), _mlflow(options)],
         ),
         overload_manager=_overload(),
     )
@@ -102,6 +105,7 @@ def _admin(where: str) -> Admin:
 def _listener(options: EnvoyOptions) -> Listener:
     manager = connection_manager(
         mlflow_host=options.mlflow_host,
+        prefix=options.prefix,
         trusted_hops=options.trusted_hops,
         check_timeout=timedelta(seconds=options.check_timeout),
     )
@@ -151,19 +155,28 @@ def _health_check() -> HealthCheck:
     )
 
 
+def _pages(options: EnvoyOptions) -> Cluster:
+    return _plain(PAGES, options.pages, idle=PAGES_IDLE, connections=64, requests=256)
+
+
 def _mlflow(options: EnvoyOptions) -> Cluster:
+    return _plain(MLFLOW, options.mlflow, idle=MLFLOW_IDLE, connections=512, requests=1024)
+
+
+def _plain(name: str, address: str, *, idle: timedelta, connections: int, requests: int) -> Cluster:
+    """Return a server that speaks HTTP/1.1."""
     return Cluster(
-        name=MLFLOW,
-        type=_discovery((options.mlflow,)),
+        name=name,
+        type=_discovery((address,)),
         dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED,
         connect_timeout=timedelta(seconds=2),
         per_connection_buffer_limit_bytes=BUFFER_BYTES,
-        load_assignment=_assignment(MLFLOW, (options.mlflow,)),
+        load_assignment=_assignment(name, (address,)),
         typed_extension_protocol_options=_upstream(
             HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions()),
-            HttpProtocolOptions(idle_timeout=MLFLOW_IDLE),
+            HttpProtocolOptions(idle_timeout=idle),
         ),
-        circuit_breakers=_breakers(connections=512, requests=1024),
+        circuit_breakers=_breakers(connections=connections, requests=requests),
     )
 
 

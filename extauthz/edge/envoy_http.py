@@ -51,6 +51,11 @@ from extauthz.grant import HEADER as GRANT
 
 EDGE = "edge"
 MLFLOW = "mlflow"
+PAGES = "pages"
+# Exactly these; the edge decides about them like about everything else.
+_PAGE_PATHS = ("/auth", "/auth/", "/auth/login", "/auth/authorize", "/auth/logout")
+# A login asks GitLab several times.
+_PAGE_TIMEOUT = timedelta(seconds=15)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # Removed before any filter sees them: nobody but the edge may set them.
 OURS = (GRANT, "x-mlflow-workspace")
@@ -83,7 +88,7 @@ HEADERS_KIB = 96
 
 
 def connection_manager(
-    *, mlflow_host: str, trusted_hops: int, check_timeout: timedelta
+    *, mlflow_host: str, prefix: str, trusted_hops: int, check_timeout: timedelta
 ) -> HttpConnectionManager:
     """Return how HTTP is read, decided and forwarded.
 
@@ -116,7 +121,7 @@ def connection_manager(
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
         early_header_mutation_extensions=[_strip_early()],
         http_filters=[_methods(), _authorization(check_timeout), _router()],
-        route_config=_routes(mlflow_host),
+        route_config=_routes(mlflow_host, prefix),
         local_reply_config=local_replies(),
         access_log=[_access_log()],
     )
@@ -168,7 +173,7 @@ def _filter(name: str, config: Message) -> HttpFilter:
     return HttpFilter(name=name, typed_config=Packed.pack(config))
 
 
-def _routes(mlflow_host: str) -> RouteConfiguration:
+def _routes(mlflow_host: str, prefix: str) -> RouteConfiguration:
     action = RouteAction(
         cluster=MLFLOW,
         # The one host that MLflow allows, whatever name clients use.
@@ -176,10 +181,17 @@ def _routes(mlflow_host: str) -> RouteConfiguration:
         timeout=timedelta(0),
         retry_policy=RetryPolicy(retry_on="connect-failure", num_retries=1),
     )
+    pages = [
+        Route(
+            match=RouteMatch(path=f"{prefix}{path}"),
+            route=RouteAction(cluster=PAGES, timeout=_PAGE_TIMEOUT),
+        )
+        for path in _PAGE_PATHS
+    ]
     everything = Route(match=RouteMatch(prefix="/"), route=action)
     return RouteConfiguration(
         name="public",
-        virtual_hosts=[VirtualHost(name="mlflow", domains=["*"], routes=[everything])],
+        virtual_hosts=[VirtualHost(name="mlflow", domains=["*"], routes=[*pages, everything])],
         response_headers_to_remove=["server"],
     )
 

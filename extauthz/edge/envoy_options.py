@@ -13,12 +13,15 @@ class EnvoyOptions:
 
     Addresses are `host:port` or `unix:/path`. `check` lists one address per worker of the edge:
     workers behind one socket would share nothing, since Envoy keeps one connection per address.
-    `mlflow_host` is the Host that MLflow is asked for, whatever name clients use.
+    `mlflow_host` is the Host that MLflow is asked for, whatever name clients use. `pages` is where
+    the edge serves the pages of a login, and `prefix` the path of PUBLIC_URL that they are below.
     """
 
     listen: str = "127.0.0.1:5000"
     check: tuple[str, ...] = ("127.0.0.1:9000",)
     check_timeout: float = 5.0
+    pages: str = "127.0.0.1:9001"
+    prefix: str = ""
     mlflow: str = "127.0.0.1:5001"
     mlflow_host: str = "127.0.0.1:5001"
     admin: str | None = "127.0.0.1:9901"
@@ -30,6 +33,7 @@ class EnvoyOptions:
         settings: Settings,
         *,
         check: tuple[str, ...],
+        pages: str = "127.0.0.1:9001",
         listen: str = "127.0.0.1:5000",
         admin: str | None = "127.0.0.1:9901",
     ) -> Self:
@@ -40,6 +44,8 @@ class EnvoyOptions:
         return cls(
             listen=listen,
             check=check,
+            pages=pages,
+            prefix=settings.site.prefix,
             mlflow=f"{mlflow.hostname}:{mlflow.port or 80}",
             mlflow_host=settings.mlflow_host,
             admin=admin,

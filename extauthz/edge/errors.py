@@ -2,7 +2,6 @@
 
 Refusal
 ├── BadRequest         400  the request is malformed or ambiguous
-│   └── HeaderCookies       cookies that MLflow's page would make into headers
 ├── Unauthenticated    401  no credential, or a bad one
 ├── Forbidden          403  a proven caller may not do this at all
 ├── NotFound           404  no such project for this caller, or no such page
@@ -19,7 +18,8 @@ from typing import ClassVar
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
     """A request that is not let through.
 
-    `code` is MLflow's error code, which its clients show; `reason` is the metric label.
+    `code` is MLflow's error code, which its clients show; `reason` is the metric label. `cookies`
+    are the values of Set-Cookie that go with the answer.
     """
 
     status: ClassVar[int]
@@ -27,9 +27,10 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
     reason: ClassVar[str]
     title: ClassVar[str]
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, cookies: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.message = message
+        self.cookies = cookies
 
 
 class BadRequest(Refusal):
@@ -37,20 +38,6 @@ class BadRequest(Refusal):
 
     status, code, reason = 400, "BAD_REQUEST", "malformed"
     title = "This request cannot be understood"
-
-
-class HeaderCookies(BadRequest):
-    """The browser holds cookies that MLflow's page would make into request headers.
-
-    `expired` are the values of Set-Cookie that make it forget them.
-    """
-
-    def __init__(self, expired: Sequence[str]) -> None:
-        super().__init__(
-            "Your browser had a cookie that would change what MLflow's page sends. It was told to "
-            "forget it: try again, and delete this site's cookies if that does not help."
-        )
-        self.expired = expired
 
 
 class Unauthenticated(Refusal):
@@ -94,7 +81,7 @@ class TooManyAttempts(Refusal):
     status, code, reason = 429, "REQUEST_LIMIT_EXCEEDED", "too_many_attempts"
     title = "Too many attempts"
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
+    def __init__(self, message: str, *, retry_after: int = 5) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

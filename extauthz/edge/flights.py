@@ -43,6 +43,11 @@ class Flights(Generic[K, V]):
             flight.add_done_callback(lambda _: self._flights.pop(key))
         return flight
 
+    async def land(self, *, seconds: float) -> None:
+        """Wait for all flights, for so long at most."""
+        if flights := list(self._flights.values()):
+            await asyncio.wait(flights, timeout=seconds)
+
     async def close(self) -> None:
         """End all flights."""
         flights = list(self._flights.values())

@@ -43,6 +43,13 @@ class Metrics:
             buckets=_CALL_SECONDS,
         )
 
+        self._sessions = Counter(
+            "extauthz_session_events_total",
+            "Sessions by what happened: begun, refreshed, refresh_failed, lost or ended.",
+            ["event"],
+            registry=self.registry,
+        )
+
     def check_decided(self, outcome: str, seconds: float) -> None:
         """Count a decision."""
         self._decisions.labels(outcome).inc()
@@ -52,6 +59,10 @@ class Metrics:
         """Count a call to the provider or to MLflow."""
         self._calls.labels(operation, outcome).inc()
         self._call_seconds.labels(operation).observe(seconds)
+
+    def session_changed(self, event: str) -> None:
+        """Count what happened to a session."""
+        self._sessions.labels(event).inc()
 
     def render(self) -> bytes:
         """Return the metrics of this worker in Prometheus' text format."""

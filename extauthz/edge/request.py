@@ -55,6 +55,11 @@ class Request:
         )
 
     @property
+    def target(self) -> str:
+        """Path and query as they were sent."""
+        return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    @property
     def navigates(self) -> bool:
         """Whether a person's browser asks for a page; a script of a page does not navigate."""
         mode = self.headers.get("sec-fetch-mode")

@@ -54,6 +54,12 @@ class Page:
     project: str | None
     name: str = ""
 
+    @property
+    def number(self) -> int | None:
+        """The id of the project whose view a page leads to."""
+        kind, slash, number = self.name.partition("/")
+        return int(number) if slash and kind == "p" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Redirect:

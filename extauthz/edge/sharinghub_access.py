@@ -58,6 +58,12 @@ class SharingHubAccess:
         """Return the caller's access to a project, at once if it is known; raises a Refusal."""
         return self._with_token(credential, lambda who: self._access.in_project(who, path))
 
+    def by_number(
+        self, credential: Credential, number: int
+    ) -> ProjectAccess | Awaitable[ProjectAccess]:
+        """Return the caller's access to the project with an id; raises a Refusal."""
+        return self._with_token(credential, lambda who: self._access.by_number(who, number))
+
     def everywhere(self, credential: Credential) -> GlobalAccess | Awaitable[GlobalAccess]:
         """Return what the caller may read, at once if it is known; raises a Refusal."""
         return self._with_token(credential, self._access.everywhere)
@@ -96,7 +102,9 @@ class SharingHubAccess:
 
     async def _ask(self, session: Credential, who: bytes) -> tuple[Credential, float]:
         asker = Asker(session, who, proven=self._callers.knows(who))
-        return await self._hub.token(asker), float("inf")
+        # The token comes without an address: one that a session holds is not made up.
+        with self._access.throttle.attempt(asker):
+            return await self._hub.token(asker), float("inf")
 
     def _admitted(self, credential: Credential) -> Credential:
         if credential.kind is Kind.VISITOR and not self._visitors:

@@ -47,6 +47,7 @@ class Observer(Protocol):
 class Call:
     """One request. `operation` names it for people; `path` is escaped already.
 
+    A `form` is encoded already, and posted just once: unlike a `body` it may change something.
     `who` tells callers apart. What is `optional` does not wait in its line. `definite` tells by the
     JSON of a 5xx that it is an answer all the same, and no trouble.
     """
@@ -55,6 +56,7 @@ class Call:
     path: str
     headers: Mapping[str, str]
     body: object = None
+    form: str | None = None
     who: Hashable = None
     line: Line = Line.CHECKS
     optional: bool = False
@@ -71,10 +73,13 @@ class Answer:
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[ClientSession]:
-    """Open the connection pool that upstreams share."""
+async def open_session(*, pooled: bool = True) -> AsyncIterator[ClientSession]:
+    """Open the connection pool that upstreams share.
+
+    Without a pool each call has a connection of its own, which no server has closed meanwhile.
+    """
     async with ClientSession(
-        connector=TCPConnector(limit=0),  # Upstream counts
+        connector=TCPConnector(limit=0, force_close=not pooled),  # Upstream counts
         cookie_jar=DummyCookieJar(),
         # A small answer gains nothing from compression, and a compressed one could unpack to
         # far more than LARGEST_BODY.
@@ -115,7 +120,7 @@ class Upstream:
         self._log = structlog.get_logger("extauthz.upstream")
 
     async def ask(self, call: Call) -> Answer:
-        """Make a call that changes nothing: GET, or POST when it has a body.
+        """Make a call: GET, or POST when it has a body or a form.
 
         Raises Throttled for a 429, Busy where we ask too much at once, and Outage for everything
         else that is no definite answer. Their messages name neither the path nor the credential.
@@ -192,7 +197,7 @@ class Upstream:
     async def _twice(self, call: Call) -> Answer:
         """Try again once if the server closed the pooled connection while it was idle.
 
-        aiohttp does so itself for a GET; our POSTs change nothing either.
+        aiohttp does so itself for a GET; a POST with a body changes nothing either.
         """
         try:
             return await self._once(call)
@@ -202,11 +207,15 @@ class Upstream:
             return await self._once(call)
 
     async def _once(self, call: Call) -> Answer:
+        url, headers = URL(self.base + call.path, encoded=True), call.headers
+        if call.form is not None:
+            headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         async with self._session.request(
-            "GET" if call.body is None else "POST",
-            URL(self.base + call.path, encoded=True),
-            headers=call.headers,
+            "GET" if call.body is None and call.form is None else "POST",
+            url,
+            headers=headers,
             json=call.body,
+            data=call.form,
             allow_redirects=False,
         ) as response:
             return await self._judged(call, response)

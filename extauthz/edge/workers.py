@@ -22,10 +22,13 @@ _STOP_SECONDS: Final = 15.0
 class Workers:
     """Starts the workers, restarts one that dies, and stops them all."""
 
-    def __init__(self, argv: Sequence[str], addresses: Sequence[Address]) -> None:
-        """`argv` starts one worker when its address is appended."""
+    def __init__(
+        self, argv: Sequence[str], addresses: Sequence[Address], *, pages: Address | None = None
+    ) -> None:
+        """`argv` starts one worker when its addresses are appended. The first has the pages."""
         self._argv = argv
         self._addresses = addresses
+        self._pages = pages
         self._running: dict[Address, asyncio.subprocess.Process] = {}
         self._log = structlog.get_logger("extauthz.workers")
 
@@ -44,6 +47,13 @@ class Workers:
                 for keeper in keepers:
                     keeper.cancel()
 
+    def _listening(self, address: Address) -> list[str]:
+        has_pages = address == self._addresses[0] and self._pages
+        return [
+            *("--listen", str(address)),
+            *("--pages-listen", str(self._pages) if has_pages else "none"),
+        ]
+
     def _is_ready(self) -> bool:
         return all(
             address in self._running and Path(address.path).is_socket()
@@ -55,7 +65,7 @@ class Workers:
             _remove_stale(address)
             process = await asyncio.create_subprocess_exec(
                 *self._argv,
-                str(address),
+                *self._listening(address),
                 env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": folder},
                 preexec_fn=die_with_parent,
             )
@@ -72,10 +82,10 @@ class Workers:
 
 
 def worker_argv(*, env_file: Path, drain_seconds: float) -> list[str]:
-    """Return the command of one worker, but for its address."""
+    """Return the command of one worker, but for its addresses."""
     return [
         *(sys.executable, "-m", "extauthz", "serve", "--env-file", str(env_file)),
-        *("--drain-seconds", str(drain_seconds), "--admin-listen", "none", "--listen"),
+        *("--drain-seconds", str(drain_seconds), "--admin-listen", "none"),
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from extauthz.edge.settings import Settings, SettingsError
+from extauthz.local.gitlab.world import CLIENT_ID, CLIENT_SECRET
 from extauthz.local.options import RunOptions
 from extauthz.local.secret import kept_secret
 from extauthz.local.stack import LOOPBACK, Installation, foreign
@@ -37,6 +38,8 @@ def demo_installation(options: RunOptions) -> Installation:
         **_places(folder, options),
         "GITLAB_URL": _url(options.gitlab_port),
         "GITLAB_MANDATORY_TOPICS": "mlflow",
+        "GITLAB_OAUTH_CLIENT_ID": CLIENT_ID,
+        "GITLAB_OAUTH_CLIENT_SECRET": CLIENT_SECRET,
         # The data outlives a demo on another port.
         "INSTANCE_ID": "demo",
         "MLFLOW_URL": _url(options.mlflow_port or _MLFLOW_PORT),

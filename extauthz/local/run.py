@@ -30,7 +30,8 @@ def demo(options: RunOptions) -> int:
     installation = demo_installation(options)
     _, users = demo_world()
     text = demo_text(installation.settings, options, users)
-    return _run(installation, options, [gitlab(options.gitlab_port)], text)
+    callback = installation.settings.site.view(None, "/auth/authorize")
+    return _run(installation, options, [gitlab(options.gitlab_port, callback)], text)
 
 
 def _run(

@@ -49,6 +49,7 @@ class Stack:
         argv = (
             *(sys.executable, "-m", "extauthz", "serve"),
             *("--listen", str(self._check_socket), "--admin-listen", str(admin)),
+            *("--pages-listen", str(self._pages_socket)),
             *("--workers", str(self.options.workers)),
             # Envoy is stopped first, so there is nobody to wait for.
             *("--drain-seconds", "0"),
@@ -78,6 +79,7 @@ class Stack:
             self._settings,
             listen=f"{self.options.host}:{self.options.port}",
             check=tuple(str(address) for address in self._check_sockets()),
+            pages=str(self._pages_socket),
             admin=str(admin),
         )
         argv = envoy_argv(self.envoy, self.runtime / "envoy.yaml", options)
@@ -96,6 +98,10 @@ class Stack:
     def _check_socket(self) -> Address:
         return Address(path=str(self.runtime / "check.sock"))
 
+    @property
+    def _pages_socket(self) -> Address:
+        return Address(path=str(self.runtime / "pages.sock"))
+
     def _check_sockets(self) -> Iterator[Address]:
         if self.options.workers == 1:
             yield self._check_socket
@@ -103,9 +109,12 @@ class Stack:
             yield from map(self._check_socket.for_worker, range(self.options.workers))
 
 
-def gitlab(port: int) -> Part:
-    """Return the demo GitLab."""
-    argv = (sys.executable, "-m", "extauthz.local.gitlab", "--port", str(port), "--world", "demo")
+def gitlab(port: int, callback: str) -> Part:
+    """Return the demo GitLab, whose application takes its logins at `callback`."""
+    argv = (
+        *(sys.executable, "-m", "extauthz.local.gitlab"),
+        *("--port", str(port), "--world", "demo", "--callback", callback),
+    )
     probe = Probe(Address(host=LOOPBACK, port=port), "/-/readiness")
     return Part(GITLAB, argv, _unbuffered(foreign(os.environ)), probe)
 

@@ -21,6 +21,7 @@ class Edge:
     """Where the edge listens, and the process that does."""
 
     check: str
+    pages: str
     admin_port: int
     pid: int
     log: Path
@@ -36,10 +37,11 @@ def edge(
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Edge]:
     """Run the edge in front of one of the two providers until the block ends."""
-    admin_port, check, log = free_port(), f"unix:{folder}/check.sock", folder / "edge.log"
+    admin_port, log = free_port(), folder / "edge.log"
+    check, pages = f"unix:{folder}/check.sock", f"unix:{folder}/pages.sock"
     argv = extauthz(
         *("serve", "--listen", check, "--admin-listen", f"127.0.0.1:{admin_port}"),
-        *("--drain-seconds", "0"),
+        *("--pages-listen", pages, "--drain-seconds", "0"),
     )
     env = {
         "GITLAB_URL": gitlab_url,
@@ -50,4 +52,4 @@ def edge(
     } | dict(settings or {})
     with running(argv, log=log, env=env, cwd=folder) as process:
         until(lambda: answers(admin_port, "/readyz"), process, log=log)
-        yield Edge(check, admin_port, process.pid, log)
+        yield Edge(check, pages, admin_port, process.pid, log)

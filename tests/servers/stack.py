@@ -38,6 +38,7 @@ class Stack:
     mlflow: MLflow
     edge: Edge
     envoy: Proxy
+    public_url: str = "http://localhost:5000"
 
 
 @contextmanager
@@ -49,6 +50,36 @@ def stack(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[S
         gateway(folder, gitlab, server, settings) as whole,
     ):
         yield whole
+
+
+@contextmanager
+def login_gateway(
+    folder: Path,
+    gitlab: GitLab,
+    server: MLflow,
+    settings: Mapping[str, str] | None = None,
+    *,
+    prefix: str = "",
+) -> Iterator[Stack]:
+    """Run an edge where people sign in, and an Envoy, before a GitLab and an MLflow.
+
+    The public URL is Envoy's own address, with a path that may be empty.
+    """
+    port = free_port()
+    public_url = f"http://127.0.0.1:{port}{prefix}"
+    client_id, secret = gitlab.create_application([f"{public_url}/auth/authorize"])
+    login = {
+        "PUBLIC_URL": public_url,
+        "GITLAB_OAUTH_CLIENT_ID": client_id,
+        "GITLAB_OAUTH_CLIENT_SECRET": secret,
+    }
+    url = f"http://127.0.0.1:{server.port}"
+    given = SETTINGS | login | dict(settings or {})
+    with (
+        edge(folder, gitlab_url=gitlab.url, mlflow_url=url, settings=given) as authorizer,
+        proxy(folder, authorizer, server, port=port, prefix=prefix) as envoy,
+    ):
+        yield Stack(gitlab, server, authorizer, envoy, public_url)
 
 
 @contextmanager
@@ -66,12 +97,21 @@ def gateway(
 
 
 @contextmanager
-def proxy(folder: Path, authorizer: Edge, server: MLflow) -> Iterator[Proxy]:
-    """Run an Envoy before an edge and an MLflow."""
-    port, admin = free_port(), free_port()
+def proxy(
+    folder: Path,
+    authorizer: Edge,
+    server: MLflow,
+    *,
+    port: int | None = None,
+    prefix: str = "",
+) -> Iterator[Proxy]:
+    """Run an Envoy before an edge and an MLflow; `prefix` is the path of the public URL."""
+    port, admin = port or free_port(), free_port()
     options = EnvoyOptions(
         listen=f"127.0.0.1:{port}",
         check=(authorizer.check,),
+        pages=authorizer.pages,
+        prefix=prefix,
         mlflow=f"127.0.0.1:{server.port}",
         mlflow_host=f"127.0.0.1:{server.port}",
         admin=f"127.0.0.1:{admin}",

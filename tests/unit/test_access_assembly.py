@@ -8,7 +8,7 @@ from extauthz.edge.assembly import open_access
 from extauthz.edge.errors import NotFound, Unauthenticated
 from extauthz.edge.settings import Settings
 from extauthz.grant import GrantSigner, Why
-from tests.access import INSTANCE, KEY, SECRET, Calls, MLflow, credential, settled
+from tests.access import INSTANCE, KEY, SECRET, Calls, MLflow, credential, decided
 from tests.gitlab import GitLab
 
 
@@ -38,13 +38,14 @@ async def mlflow() -> AsyncIterator[MLflow]:
 async def test_the_settings_reach_every_decision(gitlab: GitLab, mlflow: MLflow) -> None:
     settings = _settings(gitlab, mlflow, visitors="read")
     ann, calls = credential(gitlab.token("ann")), Calls()
-    async with open_access(settings, signer=GrantSigner(KEY), observer=calls) as access:
-        project = await settled(access.in_project(ann, "acme/open"))
+    async with open_access(settings, signer=GrantSigner(KEY), observer=calls) as deciding:
+        access = deciding.accesses
+        project = await decided(access.in_project(ann, "acme/open"))
         with pytest.raises(NotFound):
-            await settled(access.in_project(ann, "acme/untagged"))
-        everything = await settled(access.everywhere(ann))
+            await decided(access.in_project(ann, "acme/untagged"))
+        everything = await decided(access.everywhere(ann))
         with pytest.raises(Unauthenticated):
-            await settled(access.everywhere(credential("made-up")))
+            await decided(access.everywhere(credential("made-up")))
 
     assert (project.project_id, project.why) == (1, Why.VISITOR)
     assert everything.projects == (1,)
@@ -54,9 +55,10 @@ async def test_the_settings_reach_every_decision(gitlab: GitLab, mlflow: MLflow)
 async def test_visitors_are_not_let_in_by_default(gitlab: GitLab, mlflow: MLflow) -> None:
     settings = _settings(gitlab, mlflow, visitors="")
     ann = credential(gitlab.token("ann"))
-    async with open_access(settings, signer=GrantSigner(KEY), observer=Calls()) as access:
+    async with open_access(settings, signer=GrantSigner(KEY), observer=Calls()) as deciding:
+        access = deciding.accesses
         with pytest.raises(NotFound):
-            await settled(access.in_project(ann, "acme/open"))
+            await decided(access.in_project(ann, "acme/open"))
 
 
 def _settings(gitlab: GitLab, mlflow: MLflow, *, visitors: str) -> Settings:

@@ -98,7 +98,7 @@ def test_a_client_gets_mlflows_json(leaf: type[errors.Refusal]) -> None:
     }
     headers = headers_of(answer)
     assert headers["content-type"] == "application/json"
-    assert headers["cache-control"] == "no-store"
+    assert headers["cache-control"] == "private, no-store"
     assert ("www-authenticate" in headers) is (leaf is errors.Unauthenticated)
     assert ("retry-after" in headers) is (leaf is errors.Unavailable)
 

@@ -62,6 +62,10 @@ class Outcomes:
         self.asked.append(path)
         return self._answer()
 
+    def by_number(self, credential: Credential, number: int) -> Any:
+        self.asked.append(str(number))
+        return self._answer()
+
     def everywhere(self, credential: Credential) -> Any:
         self.asked.append(None)
         return self._answer()
@@ -100,7 +104,7 @@ def checker(
         Metrics(),
         credential_of=partial(sharinghub_credential, session_cookie="session")
         if hub
-        else gitlab_credential,
+        else partial(gitlab_credential, session_cookie="mlflow-session"),
         login=by_hub if hub else NoLogin(),
         site=site,
         deadline=deadline,
@@ -305,9 +309,9 @@ async def test_two_hosts_are_refused() -> None:
 async def test_a_browser_that_wants_to_log_in_is_told_honestly(path: str) -> None:
     payload = question(path, headers={"accept": "text/html"})
     status, body = refused(await answer_of(checker(Outcomes(WRITER)), payload))
-    assert status == 401
+    assert status == 404
     assert body.startswith("<!doctype html>")
-    assert "no browser login yet" in body
+    assert "no browser login here" in body
 
 
 async def test_the_user_agent_changes_the_form_of_a_refusal_but_never_the_decision() -> None:

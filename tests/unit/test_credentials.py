@@ -22,7 +22,7 @@ def basic(text: str) -> str:
 
 def secret_of(**headers: str) -> str:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return gitlab_credential(named).secret.get_secret_value()
+    return gitlab_credential(named, session_cookie="mlflow-session").secret.get_secret_value()
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,43 @@ def test_what_no_provider_could_prove_is_refused_at_once(headers: dict[str, str]
         secret_of(**headers)
 
 
-def test_a_cookie_is_no_credential_where_gitlab_is_the_provider() -> None:
+def test_a_session_is_a_credential_of_its_own_kind() -> None:
+    """CVE-2026-33496: equal texts of two kinds are two credentials."""
+    headers = {"cookie": f"a=b; mlflow-session={TOKEN}"}
+    credential = gitlab_credential(headers, session_cookie="mlflow-session")
+    assert (credential.kind, credential.secret.get_secret_value()) == (Kind.SESSION, TOKEN)
+
+
+@pytest.mark.parametrize(
+    "cookie", ["", "mlflow-session=", "mlflow-session", "other=x", "mlflow-session=a b"]
+)
+def test_what_cannot_be_a_session_is_no_credential(cookie: str) -> None:
     with pytest.raises(Unauthenticated):
-        secret_of(cookie=f"mlflow-session={TOKEN}")
+        secret_of(cookie=cookie)
+
+
+@pytest.mark.parametrize("between", ["; ", ","])
+def test_two_sessions_are_one_too_many(between: str) -> None:
+    """A sibling domain could add one of its own to ours."""
+    with pytest.raises(BadRequest):
+        secret_of(cookie=between.join([f"mlflow-session={TOKEN}", "mlflow-session=other"]))
+
+
+@pytest.mark.parametrize("header", ["authorization", "private-token", "x-gitlab-token"])
+def test_a_token_comes_before_a_session_and_never_gives_way_to_it(header: str) -> None:
+    good = f"Bearer {TOKEN}" if header == "authorization" else TOKEN
+    headers = {header: good, "cookie": "mlflow-session=sealed"}
+    credential = gitlab_credential(headers, session_cookie="mlflow-session")
+    assert (credential.kind, credential.secret.get_secret_value()) == (Kind.TOKEN, TOKEN)
+    bad = headers | {header: "Bearer " if header == "authorization" else ""}
+    with pytest.raises(Unauthenticated):
+        gitlab_credential(bad, session_cookie="mlflow-session")
 
 
 @given(st.dictionaries(st.sampled_from(["authorization", "private-token"]), st.text()))
 def test_any_header_is_a_credential_or_a_refusal(headers: dict[str, str]) -> None:
     try:
-        credential = gitlab_credential(headers)
+        credential = gitlab_credential(headers, session_cookie="mlflow-session")
     except (BadRequest, Unauthenticated):
         return
     assert credential.secret.get_secret_value() in " ".join(headers.values()) or "asic" in str(
@@ -108,7 +136,7 @@ def test_any_header_is_a_credential_or_a_refusal(headers: dict[str, str]) -> Non
 
 
 def test_a_credential_does_not_show_its_secret() -> None:
-    credential = gitlab_credential({"private-token": TOKEN})
+    credential = gitlab_credential({"private-token": TOKEN}, session_cookie="x")
     assert credential.kind is Kind.TOKEN
     assert TOKEN not in repr(credential)
     assert TOKEN not in str(credential)

@@ -63,7 +63,7 @@ def test_there_is_exactly_one_enforcement_point_and_no_way_around_it(options: En
     assert names.index("envoy.filters.http.ext_authz") < names.index("envoy.filters.http.router")
     assert len(document["static_resources"]["listeners"]) == 1
     routes = [route for host in http["route_config"]["virtual_hosts"] for route in host["routes"]]
-    assert [set(route) for route in routes] == [{"match", "route"}]
+    assert all(set(route) == {"match", "route"} for route in routes)
     # A route, host or filter could switch the check off, answer by itself or fail open.
     forbidden = {
         "typed_per_filter_config",
@@ -121,9 +121,22 @@ def test_the_access_log_has_no_path_query_credential_or_address() -> None:
 
 def test_large_artifacts_are_cut_off_by_no_deadline() -> None:
     http = manager(parsed(EnvoyOptions()))
-    (route,) = http["route_config"]["virtual_hosts"][0]["routes"]
+    *_, route = http["route_config"]["virtual_hosts"][0]["routes"]
+    assert route["match"] == {"prefix": "/"}
     assert route["route"]["timeout"] == "0s"
     assert "request_timeout" not in http
+
+
+@pytest.mark.parametrize("prefix", ["", "/mlflow"])
+def test_exactly_the_pages_of_a_login_lead_to_the_edge(prefix: str) -> None:
+    http = manager(parsed(EnvoyOptions(prefix=prefix)))
+    *pages, everything = http["route_config"]["virtual_hosts"][0]["routes"]
+    assert [route["match"] for route in pages] == [
+        {"path": f"{prefix}{path}"}
+        for path in ("/auth", "/auth/", "/auth/login", "/auth/authorize", "/auth/logout")
+    ]
+    assert {route["route"]["cluster"] for route in pages} == {"pages"}
+    assert everything["route"]["cluster"] == "mlflow"
 
 
 def test_the_admin_port_is_on_loopback_and_can_be_left_out() -> None:

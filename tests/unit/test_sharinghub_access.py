@@ -9,13 +9,14 @@ import pytest
 from pydantic import SecretStr
 
 from extauthz.edge.access import GlobalAccess, ProjectAccess
-from extauthz.edge.assembly import AnyAccess, open_access
+from extauthz.edge.assembly import open_access
+from extauthz.edge.check import Accesses
 from extauthz.edge.credentials import VISITOR, Credential, Kind
 from extauthz.edge.errors import NotFound, Unauthenticated, Unavailable
 from extauthz.edge.settings import Settings
 from extauthz.grant import GrantSigner, Why
 from extauthz.levels import Role
-from tests.access import INSTANCE, KEY, SECRET, Calls, MLflow, credential, settled
+from tests.access import INSTANCE, KEY, SECRET, Calls, MLflow, credential, decided
 from tests.sharinghub import ADMINISTRATOR, CONTRIBUTOR, GUEST, NO_ACCESS, READ_ONLY, SharingHub
 
 PATH = "acme/vision"
@@ -25,15 +26,15 @@ PATH = "acme/vision"
 class World:
     """The edge's access side, and the two servers it asks."""
 
-    access: AnyAccess
+    access: Accesses
     hub: SharingHub
     mlflow: MLflow
 
     async def in_project(self, who: Credential, path: str = PATH) -> ProjectAccess:
-        return await settled(self.access.in_project(who, path))
+        return await decided(self.access.in_project(who, path))
 
     async def everywhere(self, who: Credential) -> GlobalAccess:
-        return await settled(self.access.everywhere(who))
+        return await decided(self.access.everywhere(who))
 
     def paths(self) -> list[str]:
         """Return what SharingHub was asked, in short."""
@@ -70,8 +71,8 @@ async def deciding(hub: SharingHub, **settings: str) -> AsyncIterator[World]:
             "SHARINGHUB_AUTH_DEFAULT_TOKEN": "true",
         } | settings
         loaded = Settings.load(given)
-        async with open_access(loaded, signer=GrantSigner(KEY), observer=Calls()) as access:
-            yield World(access, hub, mlflow)
+        async with open_access(loaded, signer=GrantSigner(KEY), observer=Calls()) as parts:
+            yield World(parts.accesses, hub, mlflow)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from extauthz.edge.answers import Decision, Deny, Found
 from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Page, scope_of
-from extauthz.edge.sharinghub_login import TRIED, SharingHubLogin
+from extauthz.edge.sharinghub_login import SharingHubLogin
 from extauthz.edge.site import Site
 
 HUB = "https://sharinghub.example.org"
@@ -56,7 +56,7 @@ def back_from(address: str) -> str:
     ],
 )
 def test_our_pages_lead_to_sharinghubs(page: Page, way: str, back: str) -> None:
-    decision = login().page(page)
+    decision = login().page(page, asked("/"))
     assert isinstance(decision, Found)
     assert decision.location.startswith(f"{HUB}/api/auth/{way}?redirect_uri=https%3A%2F%2F")
     assert back_from(decision.location) == back
@@ -65,7 +65,7 @@ def test_our_pages_lead_to_sharinghubs(page: Page, way: str, back: str) -> None:
 @pytest.mark.parametrize("name", ["authorize", "p/42"])
 def test_other_pages_do_not_exist(name: str) -> None:
     with pytest.raises(NotFound):
-        login().page(Page(None, name))
+        login().page(Page(None, name), asked("/"))
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,14 @@ def test_a_browser_is_sent_to_the_login_by_itself_where_that_is_set() -> None:
     assert isinstance(decision, Found)
     assert back_from(decision.location) == "https://mlflow.example.org/a/b/tracking/?x=1"
     (cookie,) = decision.cookies
-    assert cookie.startswith(f"{TRIED}=1; Path=/; Max-Age=30; HttpOnly; SameSite=Lax; Secure")
+    assert cookie.startswith(
+        "__Host-extauthz-login=1; Path=/; Max-Age=30; HttpOnly; SameSite=Lax; Secure"
+    )
 
 
 def test_nobody_is_sent_round_in_circles() -> None:
     """SharingHub sends whoever is logged in straight back, be its cookie of use here or not."""
-    request = asked("/a/b/tracking/", {"cookie": f"{TRIED}=1"})
+    request = asked("/a/b/tracking/", {"cookie": "__Host-extauthz-login=1"})
     assert isinstance(login(automatic=True).refuse(REFUSAL, request), Deny)
 
 
@@ -179,7 +181,7 @@ def leads_home(site: Site, target: str, *, host: str) -> None:
     try:
         scope = scope_of(request.path, prefix=site.prefix)
         if isinstance(scope, Page):
-            decisions = [login(site).page(scope)]
+            decisions = [login(site).page(scope, request)]
         else:
             decisions = [login(site, automatic=on).refuse(REFUSAL, request) for on in (True, False)]
     except Refusal:

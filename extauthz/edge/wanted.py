@@ -1,0 +1,64 @@
+"""What somebody wanted before he was sent to sign in, and where he is sent back to."""
+
+import re
+from typing import Final
+
+from extauthz.edge.cookies import own_cookie, own_name, values_of
+from extauthz.edge.errors import Refusal
+from extauthz.edge.request import Request
+from extauthz.edge.scope import View, is_project_path, scope_of
+from extauthz.edge.site import Site
+
+_LONGEST_ADDRESS: Final = 2048
+_QUERY: Final = re.compile(r"[\x21-\x7e]*")
+# Set when somebody is sent to sign in unasked. If he comes back and is still nobody, it is no use
+# to send him again.
+_TRIED: Final = "extauthz-login"
+_SECONDS_TRIED: Final = 30
+
+
+def wanted_view(request: Request, site: Site) -> View | None:
+    """Return the view that a request is for."""
+    return _view(request.path, site)
+
+
+def address_of(view: View, query: str | None, site: Site) -> str:
+    """Return our address of a view, without the query if that is too long to travel."""
+    address = site.view(view.project, view.path)
+    whole = address if query is None else f"{address}?{query}"
+    return whole if len(whole) <= _LONGEST_ADDRESS else address
+
+
+def own_address(target: str, site: Site) -> str | None:
+    """Return our address of a target, None if it is not the path and query of a view.
+
+    Built from what was understood of it, so that no redirect leads anywhere else (CWE-601).
+    """
+    path, mark, query = target.partition("?")
+    view = _view(path, site)
+    if view is None or not _QUERY.fullmatch(query):
+        return None
+    return address_of(view, query if mark else None, site)
+
+
+def project_address(project: str, site: Site) -> str | None:
+    """Return the address of a project's view, None for what cannot be the path of a project."""
+    return site.view(project) if is_project_path(project) else None
+
+
+def tried(site: Site) -> str:
+    """Return the Set-Cookie value that tells that somebody was sent to sign in."""
+    return own_cookie(_TRIED, "1", site, seconds=_SECONDS_TRIED)
+
+
+def has_tried(request: Request, site: Site) -> bool:
+    """Tell whether somebody was sent to sign in a moment ago."""
+    return bool(values_of(own_name(_TRIED, site), request.headers.get("cookie", "")))
+
+
+def _view(path: str, site: Site) -> View | None:
+    try:
+        scope = scope_of(path, prefix=site.prefix)
+    except Refusal:
+        return None
+    return scope if isinstance(scope, View) else None
