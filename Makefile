@@ -36,8 +36,8 @@ install: .venv/installed  ## Make .venv with all that `make demo` needs
 .PHONY: test
 test: .venv/installed-dev $(ENVOYS)  ## Run every check and every test
 	@# The README's commands, sessions in a real Redis, and pages in a real browser.
-	@command -v curl redis-server chromium >/dev/null || \
-		scripts/need-packages curl redis-server chromium
+	@for tool in curl redis-server chromium; do \
+		command -v $$tool >/dev/null || scripts/need-packages $$tool; done
 	@$(MAKE) --no-print-directory lint
 	@# Ruff judges the low ones too, with a reason beside each exception.
 	$(BIN)/bandit --quiet --recursive extauthz --severity-level medium

@@ -1,3 +1,4 @@
+import asyncio
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import combinations_with_replacement
@@ -42,7 +43,7 @@ def _of_kind(kind: Kind) -> Asker:
     return Asker(Credential(kind, SecretStr("secret"), client=HERE), b"name")
 
 
-def _try(throttle: Throttle, who: Asker, outcome: Exception) -> None:
+def _try(throttle: Throttle, who: Asker, outcome: BaseException) -> None:
     with pytest.raises(type(outcome)), throttle.attempt(who):
         raise outcome
 
@@ -99,11 +100,12 @@ def test_it_says_what_to_do(throttle: Throttle) -> None:
         Down("trouble"),
         Unreachable("down"),
         ValueError("a defect"),
+        asyncio.CancelledError(),
     ],
     ids=lambda outcome: type(outcome).__name__,
 )
 def test_what_says_nothing_against_the_credential_costs_nothing(
-    throttle: Throttle, outcome: Exception
+    throttle: Throttle, outcome: BaseException
 ) -> None:
     for _ in range(10 * MOST_REFUSALS):
         _try(throttle, _from(HERE), outcome)
