@@ -44,7 +44,7 @@ class Unauthenticated(Refusal):
     """There is no credential, or the provider does not accept it."""
 
     status, code, reason = 401, "UNAUTHENTICATED", "unauthenticated"
-    title = "Please identify yourself"
+    title = "Please sign in"
 
 
 class Forbidden(Refusal):

@@ -5,7 +5,8 @@ from typing import Final
 from urllib.parse import urlencode
 
 from extauthz.edge.answers import Decision, Deny, Found, ToPages
-from extauthz.edge.credentials import has_token
+from extauthz.edge.cookies import own_name, values_of
+from extauthz.edge.credentials import SESSION_COOKIE, has_token
 from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
 from extauthz.edge.page import Link
 from extauthz.edge.request import Request
@@ -42,6 +43,9 @@ class GitLabLogin:
             return replace(denial, link=Link("Your projects", self._address()))
         if not isinstance(refusal, Unauthenticated):
             return denial
+        if not values_of(own_name(SESSION_COOKIE, self._site), request.headers.get("cookie", "")):
+            # A person has no use for what the refusal tells programs.
+            denial = replace(denial, refusal=_welcome(refusal))
         way_in = login_address(self._site, target)
         if self._automatic and request.method == "GET" and not has_tried(request, self._site):
             return Found(way_in, cookies=(tried(self._site), *refusal.cookies))
@@ -49,6 +53,12 @@ class GitLabLogin:
 
     def _address(self, page: str = "") -> str:
         return self._site.view(None, f"/auth/{page}")
+
+
+def _welcome(refusal: Refusal) -> Refusal:
+    return Unauthenticated(
+        "This MLflow shows you what your GitLab account may see.", cookies=refusal.cookies
+    )
 
 
 def login_address(site: Site, target: str) -> str:

@@ -84,7 +84,8 @@ class Mint:
         if self._settings.sharinghub_url:
             # SharingHub has no page for a project path, and a logout for ours.
             return Links(home=home, logout=f"{home}{project}/tracking/auth/logout")
-        return Links(project=f"{self._settings.gitlab_url}/{project}", home=home)
+        logout = f"{home}auth/logout" if self._settings.has_login else ""
+        return Links(project=f"{self._settings.gitlab_url}/{project}", home=home, logout=logout)
 
     def _global_grant(self, access: GlobalAccess) -> Grant:
         return Grant(

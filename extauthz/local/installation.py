@@ -20,7 +20,7 @@ def own_installation(options: RunOptions) -> Installation:
     environ = {**os.environ, "ALLOW_INSECURE_HTTP": "true"}
     if options.mlflow_port:
         environ["MLFLOW_URL"] = _url(options.mlflow_port)
-    settings = _load(environ, options)
+    settings = _load(environ, options).check_workers(options.workers)
     if urlsplit(settings.mlflow_url).hostname != LOOPBACK:
         raise SettingsError(f"MLFLOW_URL must be like {_url(_MLFLOW_PORT)}: up runs MLflow here")
     options.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,13 +38,14 @@ def demo_installation(options: RunOptions) -> Installation:
         **_places(folder, options),
         "GITLAB_URL": _url(options.gitlab_port),
         "GITLAB_MANDATORY_TOPICS": "mlflow",
-        "GITLAB_OAUTH_CLIENT_ID": CLIENT_ID,
-        "GITLAB_OAUTH_CLIENT_SECRET": CLIENT_SECRET,
         # The data outlives a demo on another port.
         "INSTANCE_ID": "demo",
         "MLFLOW_URL": _url(options.mlflow_port or _MLFLOW_PORT),
         "SECRET_KEY_FILE": str(kept_secret(folder)),
     }
+    if options.workers == 1:
+        # Several would need a Redis to share sessions.
+        given |= {"GITLAB_OAUTH_CLIENT_ID": CLIENT_ID, "GITLAB_OAUTH_CLIENT_SECRET": CLIENT_SECRET}
     return Installation(Settings.load(given), {**foreign(os.environ), **given}, _NO_FILE)
 
 

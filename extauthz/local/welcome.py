@@ -34,6 +34,7 @@ def demo_text(settings: Settings, options: RunOptions, users: Iterable[DemoUser]
         [
             up_text(settings, options),
             _table([("User", "Token", "May"), *((u.name, u.token, u.note) for u in people)]),
+            *_browser(settings),
             _labelled(
                 f"Allowed: {WRITER} reads his project.",
                 f"curl -H 'Authorization: Bearer {tokens[WRITER]}' '{project}/{_SEARCH}'",
@@ -47,6 +48,17 @@ def demo_text(settings: Settings, options: RunOptions, users: Iterable[DemoUser]
             _labelled("With MLflow's own client:", _client(project, tokens[WRITER])),
         ]
     )
+
+
+def _browser(settings: Settings) -> list[str]:
+    if not settings.has_login:
+        return []
+    return [
+        _labelled(
+            "In a browser: sign in as one of them, and see your projects.",
+            settings.site.view(None, "/auth/"),
+        )
+    ]
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

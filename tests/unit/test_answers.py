@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extauthz.edge import errors
-from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, encode
+from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, ToPages, encode
 from extauthz.edge.page import Link
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
@@ -22,11 +22,13 @@ LEAVES = [
     errors.NotFound,
     errors.MethodNotAllowed,
     errors.TooManyProjects,
+    errors.TooManyAttempts,
     errors.Unavailable,
 ]
 refusals = st.builds(lambda leaf, message: leaf(message), st.sampled_from(LEAVES), st.text())
 decisions = st.one_of(
     st.builds(Allow, grant=st.text(min_size=1), target=st.text().map("/".__add__)),
+    st.builds(ToPages, grant=st.text(min_size=1), target=st.text().map("/".__add__)),
     st.builds(Deny, refusals, page=st.booleans(), request_id=st.text()),
     st.builds(Moved, st.text().map("/".__add__)),
     st.builds(Found, st.text().map("https://".__add__), st.tuples(st.text())),
@@ -51,8 +53,8 @@ def test_no_answer_allows_by_accident(decision: Decision) -> None:
     answer = read(decision)
     assert encode(decision) != b""
     assert answer.status is not None
-    assert (answer.status.code == 0) is isinstance(decision, Allow)
-    if isinstance(decision, Allow):
+    assert (answer.status.code == 0) is isinstance(decision, Allow | ToPages)
+    if isinstance(decision, Allow | ToPages):
         assert answer.ok_response is not None
         assert answer.denied_response is None
         assert headers_of(answer) == {HEADER: decision.grant, ":path": decision.target}
@@ -100,7 +102,7 @@ def test_a_client_gets_mlflows_json(leaf: type[errors.Refusal]) -> None:
     assert headers["content-type"] == "application/json"
     assert headers["cache-control"] == "private, no-store"
     assert ("www-authenticate" in headers) is (leaf is errors.Unauthenticated)
-    assert ("retry-after" in headers) is (leaf is errors.Unavailable)
+    assert ("retry-after" in headers) is (leaf in (errors.Unavailable, errors.TooManyAttempts))
 
 
 def test_a_person_gets_a_page_in_which_nothing_is_markup() -> None:

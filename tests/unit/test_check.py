@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
 from envoy_data_plane.envoy.service.auth.v3 import (
     AttributeContext,
     AttributeContextHttpRequest,
@@ -27,6 +28,8 @@ from extauthz.edge.errors import (
     Unauthenticated,
     Unavailable,
 )
+from extauthz.edge.gitlab_login import GitLabLogin
+from extauthz.edge.in_session import InSession
 from extauthz.edge.login import NoLogin
 from extauthz.edge.metrics import Metrics
 from extauthz.edge.mint import Mint
@@ -47,7 +50,7 @@ READER = ProjectAccess(ALICE, 42, "acme/vision", Role.READ, Why.GUEST)
 EVERYTHING = GlobalAccess(ALICE, (3, 42))
 BEARER = {"authorization": "Bearer glpat-some-token"}
 
-Outcome = ProjectAccess | GlobalAccess | BaseException
+Outcome = ProjectAccess | GlobalAccess | InSession[ProjectAccess] | BaseException
 
 
 class Outcomes:
@@ -91,13 +94,19 @@ class Hanging(Outcomes):
 
 
 def checker(
-    accesses: Outcomes, *, deadline: float = 4.5, prefix: str = "", hub: bool = False
+    accesses: Outcomes,
+    *,
+    deadline: float = 4.5,
+    prefix: str = "",
+    hub: bool = False,
+    login: bool = False,
 ) -> Checker:
     """Return the core in GitLab mode, or in SharingHub mode with an automatic login."""
     site = Site("http://localhost:5000", prefix)
     by_hub = SharingHubLogin(
         "https://hub.example.org", site, session_cookie="session", automatic=True
     )
+    by_gitlab = GitLabLogin(site, automatic=False) if login else NoLogin()
     return Checker(
         accesses,
         Mint(SETTINGS, GrantSigner(KEY)),
@@ -105,7 +114,7 @@ def checker(
         credential_of=partial(sharinghub_credential, session_cookie="session")
         if hub
         else partial(gitlab_credential, session_cookie="mlflow-session"),
-        login=by_hub if hub else NoLogin(),
+        login=by_hub if hub else by_gitlab,
         site=site,
         deadline=deadline,
     )
@@ -367,10 +376,93 @@ async def test_a_sharinghub_session_changes_nothing_without_an_origin() -> None:
     granted(await answer_of(core, question(path, method="POST", headers=ours)))
 
 
+def cookies_in(options: list[HeaderValueOption]) -> list[str]:
+    headers = [option.header for option in options if option.header]
+    return [header.value for header in headers if header.key == "set-cookie"]
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_browser_learns_of_its_refreshed_session_with_the_answer(*, later: bool) -> None:
+    core = checker(Outcomes(InSession(WRITER, ("mlflow-session=new",)), later=later), login=True)
+    answer = await answer_of(core, question(headers={"cookie": "mlflow-session=old"}))
+    grant, _ = granted(answer)
+    assert grant.project_id == 42
+    assert answer.ok_response is not None
+    added = answer.ok_response.response_headers_to_add
+    assert cookies_in(added) == ["mlflow-session=new"]
+    kept = [each.header.value for each in added if each.header and each.header.key != "set-cookie"]
+    assert kept == ["private, no-store"]
+
+
+async def test_an_answer_without_news_of_the_session_may_be_kept() -> None:
+    answer = await answer_of(checker(Outcomes(WRITER)), question())
+    assert answer.ok_response is not None
+    assert not answer.ok_response.response_headers_to_add
+
+
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("navigates", [False, True])
+async def test_a_refusal_loses_no_refreshed_session(*, later: bool, navigates: bool) -> None:
+    refusal = NotFound("x", cookies=["mlflow-session=new"])
+    headers = {"cookie": "mlflow-session=old"} | ({"accept": "text/html"} if navigates else {})
+    core = checker(Outcomes(refusal, later=later), login=True)
+    answer = await answer_of(core, question("/a/b/tracking/", headers=headers))
+    assert refused(answer)[0] == 404
+    assert answer.denied_response is not None
+    assert cookies_in(answer.denied_response.headers) == ["mlflow-session=new"]
+
+
+@pytest.mark.parametrize("name", ["", "login", "authorize", "logout"])
+async def test_a_page_is_forwarded_with_its_cookies_and_a_grant_that_shows_nothing(
+    name: str,
+) -> None:
+    accesses = Outcomes(WRITER)
+    target = f"/mlflow/auth/{name}?x=%2F"
+    core = checker(accesses, prefix="/mlflow", login=True)
+    answer = await answer_of(core, question(target, headers={}))
+    grant, path = granted(answer)
+    assert (grant.view, path) == (View.PUBLIC, target)
+    assert answer.ok_response is not None
+    removed = answer.ok_response.headers_to_remove
+    assert "cookie" not in removed
+    assert {"authorization", "private-token", "x-forwarded-host"} <= set(removed)
+    assert accesses.asked == []
+
+
+async def test_nobody_is_signed_out_by_another_site() -> None:
+    core, path = checker(Outcomes(WRITER), login=True), "/auth/logout"
+    ours, theirs = {"origin": "http://localhost:5000"}, {"sec-fetch-site": "cross-site"}
+    for headers in ({}, theirs, {"origin": "null"}, ours | theirs):
+        payload = question(path, method="POST", headers=headers)
+        assert refused(await answer_of(core, payload))[0] == 403
+    granted(await answer_of(core, question(path, method="POST", headers=ours)))
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_the_number_of_a_project_leads_to_its_view(*, later: bool) -> None:
+    accesses = Outcomes(READER, later=later)
+    answer = await answer_of(checker(accesses, prefix="/mlflow"), question("/mlflow/auth/p/42"))
+    assert refused(answer)[0] == 302
+    assert accesses.asked == ["42"]
+    assert answer.denied_response is not None
+    (location,) = [
+        option.header.value
+        for option in answer.denied_response.headers
+        if option.header and option.header.key == "location"
+    ]
+    assert location == "http://localhost:5000/mlflow/acme/vision/tracking/"
+
+
+@pytest.mark.parametrize("refusal", [NotFound("x"), Unauthenticated("x"), Unavailable("x")])
+async def test_the_number_of_a_hidden_project_leads_nowhere(refusal: Exception) -> None:
+    answer = await answer_of(checker(Outcomes(refusal)), question("/auth/p/42"))
+    assert refused(answer)[0] in (401, 404, 503)
+
+
 outcomes = st.sampled_from(
     [
         *(WRITER, READER, EVERYTHING, Unavailable("x"), NotFound("x"), Unauthenticated("x")),
-        *(RuntimeError(), KeyError()),
+        *(RuntimeError(), KeyError(), InSession(WRITER, ("mlflow-session=new",))),
     ]
 )
 texts = st.one_of(
@@ -389,22 +481,31 @@ names = st.sampled_from(
 @given(
     outcome=outcomes,
     later=st.booleans(),
-    hub=st.booleans(),
+    mode=st.sampled_from(["tokens", "hub", "login"]),
     method=st.sampled_from(["GET", "POST", "TRACE", ""]),
     path=st.one_of(
         st.text(max_size=40).map("/".__add__),
         st.sampled_from(
-            ["/", "/a/b/tracking", "/a/b/tracking/", "/health", "/auth", "/a/b/tracking/x"]
+            ["/", "/a/b/tracking", "/a/b/tracking/", "/health", "/auth", "/auth/p/7", "/x/tracking"]
         ),
     ),
     headers=st.dictionaries(names, texts, max_size=4),
 )
 def test_no_request_and_no_outcome_is_allowed_by_accident(
-    *, outcome: Outcome, later: bool, hub: bool, method: str, path: str, headers: dict[str, str]
+    *,
+    outcome: Outcome,
+    later: bool,
+    mode: str,
+    method: str,
+    path: str,
+    headers: dict[str, str],
 ) -> None:
     accesses = Outcomes(outcome, later=later)
     answer = asyncio.run(
-        answer_of(checker(accesses, hub=hub), question(path, method=method, headers=headers))
+        answer_of(
+            checker(accesses, hub=mode == "hub", login=mode == "login"),
+            question(path, method=method, headers=headers),
+        )
     )
     assert answer.status is not None
     if answer.status.code == 0:

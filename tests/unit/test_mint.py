@@ -100,6 +100,19 @@ def test_the_links_lead_to_the_provider_and_out() -> None:
     )
 
 
+def test_where_people_sign_in_they_can_sign_out() -> None:
+    settings = Settings.load(
+        {
+            "GITLAB_URL": "https://gitlab.example.org",
+            "GITLAB_OAUTH_CLIENT_ID": "id",
+            "GITLAB_OAUTH_CLIENT_SECRET": "secret",
+            "PUBLIC_URL": "https://hub.example.org/mlflow",
+            "SECRET_KEY": SETTINGS.secret_key.get_secret_value(),
+        }
+    )
+    assert links_of(settings).logout == "https://hub.example.org/mlflow/auth/logout"
+
+
 def test_the_links_of_sharinghub_are_our_own() -> None:
     settings = Settings.load(
         {
