@@ -5,6 +5,9 @@
 is the full run. Starts a demo GitLab and an edge on 127.0.0.1 and asks the edge as Envoy would:
 a few addresses send the tokens in bursts, and a process of its own checks for the good user all
 the time, so that the pauses between the bursts show how he fares alone. Prints Markdown.
+
+Without `--rate` the edge is busy all the time, and the good user waits for those `--at-once` before
+him, whatever they ask; with it the table shows what the flood costs him besides.
 """
 
 import argparse

@@ -60,6 +60,10 @@ class Calls:
         self.seen.append((operation, outcome))
         self.seconds.append(seconds)
 
+    def stale_served(self) -> None:
+        """Take note of a stale answer."""
+        self.events.append("stale")
+
     def session_changed(self, event: str) -> None:
         """Take note of what happened to a session."""
         self.events.append(event)

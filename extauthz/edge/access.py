@@ -83,9 +83,11 @@ class AccessControl:
         policy: Policy,
         fingerprints: Fingerprints,
         lifetimes: Lifetimes,
+        on_stale: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """`on_stale` is told when what was known before an outage is served."""
         self._provider = provider
         self._owned = owned
         self._policy = policy
@@ -95,15 +97,12 @@ class AccessControl:
         # One for everything that is asked of the provider.
         self.throttle: Final = Throttle(clock=clock)
         self._callers = callers = Callers(clock=clock)
-        self._projects: AccessCache[ProjectAccess] = AccessCache(
-            _MOST_PROJECTS, callers=callers, lifetimes=lifetimes, weaken=_weakened, clock=clock
+        shared = partial(
+            AccessCache, callers=callers, lifetimes=lifetimes, on_stale=on_stale, clock=clock
         )
-        self._everywhere: AccessCache[GlobalAccess] = AccessCache(
-            _MOST_EVERYWHERE, callers=callers, lifetimes=lifetimes, weaken=_same, clock=clock
-        )
-        self._directories: AccessCache[Directory] = AccessCache(
-            _MOST_DIRECTORIES, callers=callers, lifetimes=lifetimes, weaken=_same, clock=clock
-        )
+        self._projects: AccessCache[ProjectAccess] = shared(_MOST_PROJECTS, weaken=_weakened)
+        self._everywhere: AccessCache[GlobalAccess] = shared(_MOST_EVERYWHERE, weaken=_same)
+        self._directories: AccessCache[Directory] = shared(_MOST_DIRECTORIES, weaken=_same)
         self._reaches: Cache[bytes, Reach] = Cache(_MOST_REACHES, clock=clock)
         self._reach_flights: Flights[bytes, Reach] = Flights()
 

@@ -60,12 +60,14 @@ class AccessCache(Generic[A]):
         callers: Callers,
         lifetimes: Lifetimes,
         weaken: Callable[[A], A],
+        on_stale: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`weaken` makes of an access what is left of it in an outage."""
+        """`weaken` makes of an access what is left of it in an outage; then `on_stale` is told."""
         self._callers = callers
         self._lifetimes = lifetimes
         self._weaken = weaken
+        self._on_stale = on_stale
         self._clock = clock
         self._entries: Cache[tuple[Caller | None, str], _Entry[A]] = Cache(size, clock=clock)
         # Until then nobody waits to find out for himself that the provider is down.
@@ -83,6 +85,7 @@ class AccessCache(Generic[A]):
         self._callers.check(who, place)
         if entry is not None and now < max(entry.troubled_until, self._down_until):
             self._retry(entry, who, place, ask)
+            self._on_stale()
             return entry.stale
         return self._wait(who, place, ask)
 
@@ -133,6 +136,7 @@ class AccessCache(Generic[A]):
         now = self._clock()
         entry.troubled_until = now + _SECONDS_OF_TROUBLE
         entry.retry_at = now + _SECONDS_BETWEEN_RETRIES
+        self._on_stale()
         return entry.stale
 
     def _forget(self, who: bytes, place: str, refusal: Refusal) -> None:

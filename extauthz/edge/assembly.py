@@ -45,7 +45,10 @@ _CALLBACK: Final = "/auth/authorize"
 
 
 class Observer(upstream.Observer, sessions.Observer, Protocol):
-    """Who is told of calls and sessions."""
+    """Who is told of calls, sessions and outages."""
+
+    def stale_served(self) -> None:
+        """Count an access that was known before an outage, and is served in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,8 @@ class _GitLabMode:
     async def deciding(self) -> Deciding:
         settings = self.settings
         provider = GitLab(self._upstream(self.pool))
-        control = _control(settings, provider, self.owned, _gitlab_policy(settings))
+        policy = _gitlab_policy(settings)
+        control = _control(settings, provider, self.owned, policy, self.observer)
         self.stack.push_async_callback(control.close)
         # Of its own, so that trouble with logins is not trouble with permissions.
         logins = self._upstream(self.single)
@@ -171,6 +175,7 @@ class _GitLabMode:
             policy=_gitlab_policy(settings),
             fingerprints=_fingerprints(settings),
             lifetimes=_lifetimes(settings),
+            on_stale=self.observer.stale_served,
         )
         self.stack.push_async_callback(jobs.close)
         return jobs
@@ -213,7 +218,7 @@ def _sharinghub(
         mandatory_topics=frozenset({settings.sharinghub_stac_collection}), visitors_read=True
     )
     return SharingHubAccess(
-        _control(settings, hub, owned, policy),
+        _control(settings, hub, owned, policy, observer),
         hub,
         visitors=settings.sharinghub_auth_default_token,
         fingerprints=_fingerprints(settings),
@@ -224,7 +229,11 @@ def _sharinghub(
 
 
 def _control(
-    settings: Settings, provider: Provider, owned: OwnedProjects, policy: Policy
+    settings: Settings,
+    provider: Provider,
+    owned: OwnedProjects,
+    policy: Policy,
+    observer: Observer,
 ) -> AccessControl:
     return AccessControl(
         provider,
@@ -232,6 +241,7 @@ def _control(
         policy=policy,
         fingerprints=_fingerprints(settings),
         lifetimes=_lifetimes(settings),
+        on_stale=observer.stale_served,
     )
 
 

@@ -55,6 +55,7 @@ class JobAccess:
         policy: Policy,
         fingerprints: Fingerprints,
         lifetimes: Lifetimes,
+        on_stale: Callable[[], None] = lambda: None,
         clock: Clock = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -78,7 +79,12 @@ class JobAccess:
             clock=clock,
         )
         self._facts: AccessCache[_Facts] = AccessCache(
-            _MOST_PROJECTS, callers=callers, lifetimes=lifetimes, weaken=_stale, clock=clock
+            _MOST_PROJECTS,
+            callers=callers,
+            lifetimes=lifetimes,
+            weaken=_stale,
+            on_stale=on_stale,
+            clock=clock,
         )
         self._accesses: Cache[bytes, tuple[_Facts, ProjectAccess]] = Cache(
             _MOST_TOKENS, clock=clock

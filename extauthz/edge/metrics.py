@@ -43,6 +43,11 @@ class Metrics:
             buckets=_CALL_SECONDS,
         )
 
+        self._stale = Counter(
+            "extauthz_stale_answers_total",
+            "Answers from before an outage of the provider, served in it.",
+            registry=self.registry,
+        )
         self._sessions = Counter(
             "extauthz_session_events_total",
             "Sessions by what happened: begun, refreshed, refresh_failed, lost or ended.",
@@ -59,6 +64,10 @@ class Metrics:
         """Count a call to the provider or to MLflow."""
         self._calls.labels(operation, outcome).inc()
         self._call_seconds.labels(operation).observe(seconds)
+
+    def stale_served(self) -> None:
+        """Count an answer from before an outage."""
+        self._stale.inc()
 
     def session_changed(self, event: str) -> None:
         """Count what happened to a session."""

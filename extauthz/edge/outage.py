@@ -5,7 +5,8 @@ Unavailable
 ├── Throttled              one credential asked too often; everybody else is served
 └── Outage                 no usable answer; what is known already may be served stale
     └── Down               no answer at all, or a 5xx; counts for the circuit breaker
-        └── Unreachable    so for everybody: no connection, or the breaker is open
+        └── Unreachable    so for everybody: no connection
+            └── Skipped    the breaker is open, so nobody was asked
 """
 
 from extauthz.edge.errors import Unavailable
@@ -32,3 +33,7 @@ class Down(Outage):
 
 class Unreachable(Down):
     """The server answers nobody."""
+
+
+class Skipped(Unreachable):
+    """The server was not asked, since it did not answer before."""

@@ -25,7 +25,7 @@ from yarl import URL
 
 from extauthz.edge.breaker import Breaker
 from extauthz.edge.errors import Unavailable
-from extauthz.edge.outage import Busy, Down, Outage, Throttled, Unreachable
+from extauthz.edge.outage import Busy, Down, Outage, Skipped, Throttled, Unreachable
 from extauthz.edge.slots import Line, Slots
 
 # In seconds; waiting for a slot comes on top.
@@ -40,7 +40,10 @@ class Observer(Protocol):
     """Is told of every call, with a label of few values each for operation and outcome."""
 
     def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
-        """Take note of one call; `outcome` is answered, throttled, trouble, busy or cancelled."""
+        """Take note of one call.
+
+        `outcome` is answered, throttled, trouble, skipped (it was down), busy or cancelled.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,9 @@ class Upstream:
         except Busy:
             outcome = "busy"
             raise
+        except Skipped:
+            outcome = "skipped"
+            raise
         except Outage:
             outcome = "trouble"
             raise
@@ -146,7 +152,7 @@ class Upstream:
     async def _through_breaker(self, call: Call) -> Answer:
         if not self._breaker.admit(call.who):
             pause = max(1, math.ceil(self._breaker.wait))
-            raise Unreachable(f"{self._name} is down.", retry_after=pause)
+            raise Skipped(f"{self._name} is down.", retry_after=pause)
         try:
             answer = await self._in_turn(call)
         except Down as down:
