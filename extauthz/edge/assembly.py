@@ -88,7 +88,7 @@ def credential_reader(settings: Settings) -> CredentialOf:
         return partial(sharinghub_credential, session_cookie=settings.sharinghub_session_cookie)
     return partial(
         gitlab_credential,
-        session_cookie=own_name(SESSION_COOKIE, settings.site),
+        session_cookie=own_name(SESSION_COOKIE, settings.site) if settings.has_login else "",
         audience=settings.ci_audience,
     )
 

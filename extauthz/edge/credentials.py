@@ -66,7 +66,8 @@ def gitlab_credential(
 ) -> Credential:
     """Return the one credential of a request where GitLab is the provider.
 
-    `audience` is that of the CI jobs' tokens that are for us; empty if none are.
+    `session_cookie` is empty where nobody signs in, and `audience`, that of the CI jobs' tokens that
+    are for us, where none are.
 
     Raises BadRequest when two different tokens are sent or a header came twice (Envoy joins the
     copies with a comma), Unauthenticated when there is none that a provider could check.
@@ -77,10 +78,10 @@ def gitlab_credential(
         return Credential(Kind.JOB, SecretStr(token))
     if token is not None:
         return token_credential(token)
-    credential = _session(headers, session_cookie, Kind.SESSION)
-    if credential is None:
-        raise Unauthenticated(f"This needs a session or a GitLab token. {_HOW_TO}")
-    return credential
+    session = _session(headers, session_cookie, Kind.SESSION) if session_cookie else None
+    if session is None:
+        raise Unauthenticated(f"This needs a GitLab token. {_HOW_TO}")
+    return session
 
 
 def sharinghub_credential(headers: Mapping[str, str], *, session_cookie: str) -> Credential:
