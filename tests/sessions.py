@@ -6,7 +6,7 @@ own time does not, so a test says what has ended there.
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -134,7 +134,7 @@ class Deployment:
 
     def refreshes(self) -> int:
         """Count how often GitLab was asked for a refresh."""
-        calls = self.gitlab.calls("/oauth/token")
+        calls = self.gitlab.calls("/oauth/token$")
         return sum(call.operation == "refresh_token" for call in calls)
 
     def alive(self, tokens: Tokens) -> bool:
@@ -225,8 +225,8 @@ class Replica:
 
     async def redeemed(self, user: str) -> tuple[User, Tokens]:
         """Return who signs in and his tokens, without a session of his."""
-        made_up = [secrets.token_urlsafe(48) for _ in range(3)]
-        handshake = Handshake(*made_up, target="/", started=self.deployment.time.wall())
+        state, nonce, verifier = (secrets.token_urlsafe(48) for _ in range(3))
+        handshake = Handshake(state, nonce, verifier, "/", self.deployment.time.wall())
         url = await self.oidc.authorization_url(handshake)
         return await self.oidc.redeem(self.deployment.code(url, user), handshake)
 
@@ -237,7 +237,8 @@ class Replica:
     async def ask(self, cookie: str, path: str = PROJECT) -> Answer:
         """Ask for a project as the browser with a cookie."""
         try:
-            outcome = await settled(self.accesses.in_project(session_credential(cookie), path))
+            looked = self.accesses.in_project(session_credential(cookie), path)
+            outcome = await looked if isinstance(looked, Awaitable) else looked
         except Refusal as refusal:
             return _answer(refusal, cookie, tuple(refusal.cookies))
         access, cookies = taken_apart(outcome)

@@ -108,7 +108,7 @@ def _refuse_foreign(claims: Mapping[str, Any], project: int, path: str) -> None:
 
 def _number(value: object) -> int | None:
     """Return an id, which GitLab writes as text."""
-    text = str(value) if type(value) is int else value
+    text = str(value) if isinstance(value, int) else value
     return int(text) if isinstance(text, str) and _NUMBER.fullmatch(text) else None
 
 

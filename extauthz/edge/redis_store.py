@@ -18,7 +18,7 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
@@ -36,6 +36,7 @@ _TIMEOUT: Final = 1.0
 _LOCKED_AT_MOST: Final = 10.0
 _WAIT_FOR_LOCK: Final = 4.0
 _POLL: Final = 0.05
+_MOST_CONNECTIONS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,16 @@ class RedisStore:
         self._seal = seal
         self._seconds = int(idle)
         self._wall = wall
-        self._redis = Redis.from_url(
+        # Whoever finds all connections in use waits for one.
+        pool = BlockingConnectionPool.from_url(
             url.get_secret_value(),
+            max_connections=_MOST_CONNECTIONS,
+            timeout=_TIMEOUT,
             socket_timeout=_TIMEOUT,
             socket_connect_timeout=_TIMEOUT,
             health_check_interval=30,
         )
+        self._redis = Redis.from_pool(pool)
         self._log = structlog.get_logger("extauthz.sessions")
 
     async def find(self, cookie: str) -> Session | None:
@@ -106,6 +111,10 @@ class RedisStore:
         """End a session, everywhere and at once; raises Unavailable."""
         async with self._reached():
             await self._redis.delete(f"{_PREFIX}{session.id}")
+
+    async def give_up(self, session: Session) -> None:
+        """End a session: there is no newer state than the one in Redis."""
+        await self.remove(session)
 
     @asynccontextmanager
     async def lock(self, session: Session) -> AsyncIterator[None]:

@@ -1,10 +1,13 @@
 """Where sessions are kept: in the browser's cookie alone, as long as one process serves."""
 
+import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 from extauthz.edge.cache import Cache
 from extauthz.edge.seal import Seal, SealBroken
@@ -40,6 +43,9 @@ class SessionStore(Protocol):
     async def remove(self, session: Session) -> None:
         """End a session: no cookie names it any more."""
 
+    async def give_up(self, session: Session) -> None:
+        """End a session whose refresh token is dead, unless a cookie holds a newer one."""
+
     def lock(self, session: Session) -> AbstractAsyncContextManager[object]:
         """Return what only one at a time can enter for a session, wherever it runs."""
 
@@ -68,15 +74,19 @@ class CookieStore:
         self._clock = clock
         self._wall = wall
         self._newest: Cache[str, Session] = Cache(_MOST, clock=clock)
-        self._ended: Cache[str, bool] = Cache(_MOST, clock=clock)
+        # The generations that have ended: all up to this one.
+        self._ended: Cache[str, float] = Cache(_MOST, clock=clock)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def find(self, cookie: str) -> Session | None:
         """Return the newest state, or None; its cookie is new if the browser should have it."""
         sent = self._opened(cookie)
-        if sent is None or self._ended.get(sent.id):
+        if sent is None:
             return None
         newest = self._newest.get(sent.id)
         session = newest if newest and newest.generation > sent.generation else sent
+        if self._has_ended(session):
+            return None
         now = self._wall()
         last_seen = max(session.seen, sent.seen)
         if now - last_seen > self._idle:
@@ -91,22 +101,35 @@ class CookieStore:
 
     async def renew(self, session: Session) -> Session | None:
         """Keep a newer state until the browser has it."""
-        if self._ended.get(session.id):
+        if self._has_ended(session):
             return None
         return self._remembered(session)
 
     async def remove(self, session: Session) -> None:
         """Remember that a session has ended."""
-        self._newest.drop(session.id)
-        self._ended.put(session.id, True, until=self._clock() + SECONDS_AT_MOST)  # noqa: FBT003 - a set
+        self._end(session, generation=math.inf)
+
+    async def give_up(self, session: Session) -> None:
+        """Remember that a state has ended: after a restart an old cookie may name one."""
+        self._end(session, generation=session.generation)
 
     @asynccontextmanager
-    async def lock(self, session: Session) -> AsyncIterator[None]:  # noqa: ARG002 - as every store
-        """Let everybody in: within one process a refresh is one flight."""
-        yield
+    async def lock(self, session: Session) -> AsyncIterator[None]:
+        """Let one in at a time: a logout must not overtake a refresh."""
+        lock = self._locks.setdefault(session.id, asyncio.Lock())
+        async with lock:
+            yield
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""
+
+    def _end(self, session: Session, *, generation: float) -> None:
+        self._newest.drop(session.id)
+        self._ended.put(session.id, generation, until=self._clock() + SECONDS_AT_MOST)
+
+    def _has_ended(self, session: Session) -> bool:
+        ended = self._ended.get(session.id)
+        return ended is not None and session.generation <= ended
 
     def _opened(self, cookie: str) -> Session | None:
         try:

@@ -88,7 +88,7 @@ class Sessions:
         self._observer = observer
         self._wall = wall
         self._clock = clock
-        self._refreshes: Flights[str, Session] = Flights()
+        self._refreshes: Flights[tuple[str, int], Session] = Flights()
         self._paused: Cache[str, bool] = Cache(_MOST_PAUSED, clock=clock)
         self._log = structlog.get_logger("extauthz.sessions")
 
@@ -163,14 +163,23 @@ class Sessions:
             return self._held(cookie, session)
         try:
             session = await landed(self._refresh(session), patience=_PATIENCE if lives else None)
-        except (TimeoutError, Unavailable):
+        except TimeoutError:
+            self._pause(session)
+        except Unavailable as refusal:
             if not lives:
+                # Whoever keeps trying is not idle, and his browser has to know.
+                refusal.cookies = self._held(cookie, session).cookies
                 raise
-            self._paused.put(session.id, True, until=self._clock() + _PAUSE)  # noqa: FBT003 - a set
+            self._pause(session)
         return self._held(cookie, session)
 
+    def _pause(self, session: Session) -> None:
+        self._paused.put(session.id, True, until=self._clock() + _PAUSE)  # noqa: FBT003 - a set
+
     def _refresh(self, session: Session) -> asyncio.Task[Session | Refusal]:
-        return self._refreshes.join(session.id, partial(self._ask_for_tokens, session))
+        # After a restart an old cookie may name a state that a newer one must not fail with.
+        state = session.id, session.generation
+        return self._refreshes.join(state, partial(self._ask_for_tokens, session))
 
     async def _ask_for_tokens(self, session: Session) -> Session:
         async with self._store.lock(session):
@@ -181,7 +190,7 @@ class Sessions:
             try:
                 tokens = await self._issuer.refresh(session.tokens.refresh)
             except LoginRefused:
-                await self._store.remove(session)
+                await self._store.give_up(session)
                 self._note("lost")
                 raise _ended() from None
             except Unavailable:

@@ -10,12 +10,22 @@ from graphql import FieldNode, GraphQLError, OperationDefinitionNode, OperationT
 
 from extauthz.plugin.refusals import Denied, Malformed
 
-_QUERIES: Final = frozenset(
+QUERIES: Final = frozenset(
     {
         "mlflowGetExperiment",
         "mlflowGetMetricHistoryBulkInterval",
         "mlflowGetRun",
         "mlflowSearchRuns",
+    }
+)
+# Fields that MLflow's pages do without, and such as change something.
+REFUSED: Final = frozenset(
+    {
+        "mlflowListArtifacts",
+        "mlflowSearchDatasets",
+        "mlflowSearchModelVersions",
+        "test",
+        "testMutation",
     }
 )
 # MLflow's own documents have up to 2 KiB; parsing takes time with the length.
@@ -57,6 +67,15 @@ def _check_operation(operation: OperationDefinitionNode) -> None:
         if (
             operation.operation is not OperationType.QUERY
             or not isinstance(selection, FieldNode)
-            or selection.name.value not in _QUERIES
+            or selection.name.value not in QUERIES
         ):
             raise Denied("Of GraphQL, only the queries of MLflow's own pages are served")
+
+
+def fields() -> list[str]:
+    """Return the fields at the root of MLflow's own schema, changes included."""
+    from mlflow.server.graphql.graphql_schema_extensions import schema  # noqa: PLC0415 - slow
+
+    known = schema.graphql_schema
+    roots = (known.query_type, known.mutation_type, known.subscription_type)
+    return sorted({name for root in roots if root for name in root.fields})

@@ -90,7 +90,7 @@ def _native(method: str, path: str) -> Endpoint:
 
 
 async def _check_native(asked: Request) -> None:
-    rule = check(current(), NATIVE.get((asked.method, asked.scope["route"].path)))
+    rule = check(current(), NATIVE.get((asked.method, path := asked.scope["route"].path)), path)
     if rule.artifact is not Artifact.NONE:
         _check_path(rule, asked.path_params[rule.parameter])
 
@@ -102,7 +102,7 @@ async def _refused(_: Request, refusal: Any) -> JSONResponse:
 def _check_flask() -> Response | None:
     try:
         endpoint = request.url_rule.rule if request.url_rule else ""
-        rule = check(current(), FLASK.get((_method(endpoint), endpoint)))
+        rule = check(current(), FLASK.get((_method(endpoint), endpoint)), endpoint)
         if rule.artifact is Artifact.NONE:
             _check_body(_body(), endpoint)
         for path in _paths(rule):

@@ -21,7 +21,7 @@ _NAMED: Final = {
     "logged_model_metrics": {"dataset_uuid": ("datasets", "dataset_uuid")},
 }
 # What the two ends of a link between runs and their inputs are, by the type beside each.
-_LINKS: Final = "inputs"
+_LINKS: Final = frozenset({"inputs", "entity_associations"})
 _RUN: Final = ("runs", "run_uuid")
 _MODEL: Final = ("logged_models", "model_id")
 _ENDS: Final = {
@@ -31,6 +31,10 @@ _ENDS: Final = {
     "DATASET": ("datasets", "dataset_uuid"),
     "MODEL_INPUT": _MODEL,
     "MODEL_OUTPUT": _MODEL,
+    "experiment": ("experiments", "experiment_id"),
+    "evaluation_dataset": ("evaluation_datasets", "dataset_id"),
+    "run": _RUN,
+    "trace": ("trace_info", "request_id"),
 }
 
 
@@ -66,7 +70,7 @@ def _references(state: InstanceState[Any]) -> Iterator[Reference]:
 
 
 def _ends(state: InstanceState[Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    if table_of(state.mapper).name == _LINKS:
+    if table_of(state.mapper).name in _LINKS:
         for end in ("source", "destination"):
             kind = state.dict[f"{end}_type"]
             # An unknown kind of end is a row of no table, which nobody can see.

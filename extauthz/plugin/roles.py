@@ -5,6 +5,7 @@ from typing import Final
 from extauthz.grant import Grant, View, Why
 from extauthz.levels import Role
 from extauthz.plugin.refusals import Denied, Refusal, Unavailable
+from extauthz.plugin.refused import told
 from extauthz.plugin.rules import Action, Rule
 
 _READ_ONLY: Final = {
@@ -19,12 +20,15 @@ _READ_ONLY: Final = {
 }
 
 
-def check(grant: Grant | None, rule: Rule | None) -> Rule:
-    """Return the rule if the grant allows what it describes; raises Refusal."""
+def check(grant: Grant | None, rule: Rule | None, path: str = "") -> Rule:
+    """Return the rule if the grant allows what it describes; raises Refusal.
+
+    `path` is that of the endpoint, as MLflow registers it.
+    """
     if grant is None:
         raise Denied("MLflow is served through Envoy only: this request carries no grant")
     if rule is None:
-        raise Denied("This part of MLflow is switched off here")
+        raise Denied(f"This part of MLflow is switched off here: {told(path)}")
     if rule.action is not Action.READ and grant.role is not Role.WRITE:
         raise _read_only(grant)
     if grant.view not in rule.views:

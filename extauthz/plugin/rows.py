@@ -41,9 +41,18 @@ from sqlalchemy.sql.visitors import InternalTraversal
 from extauthz.plugin.context import workspaces
 from extauthz.plugin.tables import mapped, table_of
 
-# MLflow links runs with their inputs and outputs without foreign keys: one end is a run.
-_LINKS: Final = "inputs"
-_LINK_ENDS: Final = ("destination_id", "source_id")
+# MLflow links rows without foreign keys. A link is where one of these ends is: a column of its own,
+# and the table and column that it names there.
+_LINKS: Final = {
+    "inputs": (
+        ("destination_id", "runs", "run_uuid"),
+        ("source_id", "runs", "run_uuid"),
+    ),
+    "entity_associations": (
+        ("source_id", "trace_info", "request_id"),
+        ("source_id", "evaluation_datasets", "dataset_id"),
+    ),
+}
 _SETTINGS: Final = ("PRAGMA ", "SET ")
 # No event tells of these.
 _BULK: Final = ("bulk_insert_mappings", "bulk_save_objects", "bulk_update_mappings")
@@ -143,9 +152,14 @@ def _prove(criteria: RowCriteria) -> None:
 
 def visible(table: Table, rows: FromClause, names: BindParameter[Any]) -> ColumnElement[bool]:
     """Return whether `rows`, a table or an alias of it, lie in the workspaces of these names."""
-    if table.name == _LINKS:
-        runs = table_of(mapped()["runs"])
-        return or_(*(_exists(runs, {"run_uuid": rows.c[end]}, names) for end in _LINK_ENDS))
+    if table.name in _LINKS:
+        tables = mapped()
+        return or_(
+            *(
+                _exists(table_of(tables[name]), {column: rows.c[end]}, names)
+                for end, name, column in _LINKS[table.name]
+            )
+        )
     if "workspace" in table.c:
         return rows.c.workspace.in_(names)
     key = key_to_workspace(table)
@@ -177,8 +191,13 @@ def key_to_workspace(table: Table) -> ForeignKeyConstraint | None:
     return min(leading, key=lambda key: (steps[key], key.referred_table.name), default=None)
 
 
+def is_reached(table: Table) -> bool:
+    """Tell whether rows of a table can belong to a project at all."""
+    return _steps(table, set()) < inf
+
+
 def _steps(table: Table, seen: set[Table]) -> float:
-    if "workspace" in table.c or table.name == _LINKS:
+    if "workspace" in table.c or table.name in _LINKS:
         return 0
     ahead = {key.referred_table for key in table.foreign_key_constraints} - seen
     return 1 + min((_steps(further, seen | {table}) for further in ahead), default=inf)

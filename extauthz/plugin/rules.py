@@ -1,7 +1,7 @@
 """The endpoint table: which MLflow endpoints exist behind a grant, and who may use them.
 
-An endpoint that is not in the table does not exist: MLflow's traces, datasets, scorers, gateway,
-jobs, assistant, webhooks, workspaces, and whatever a later version adds.
+An endpoint that is not in the table does not exist: what `refused` names, and whatever a later
+version adds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from extauthz.grant import View
+from extauthz.plugin import served
 
 
 class Action(StrEnum):
@@ -52,73 +53,6 @@ _PROJECT: Final = frozenset({View.PROJECT})
 _READERS: Final = frozenset({View.PROJECT, View.GLOBAL})
 _ANYBODY: Final = frozenset({View.PROJECT, View.GLOBAL, View.PUBLIC})
 
-# Below /api/ and /ajax-api/, which are twins.
-_READ_EVERYWHERE: Final = (
-    "POST 2.0/mlflow/experiments/search",
-    "GET 2.0/mlflow/experiments/search",
-    "GET 2.0/mlflow/experiments/get",
-    "POST 2.0/mlflow/runs/search",
-    "GET 2.0/mlflow/runs/get",
-    "GET 2.0/mlflow/metrics/get-history",
-    "GET 2.0/mlflow/metrics/get-history-bulk-interval",
-    "GET 2.0/mlflow/registered-models/search",
-    "GET 2.0/mlflow/model-versions/search",
-)
-_READ: Final = (
-    "GET 2.0/mlflow/experiments/get-by-name",
-    "POST 2.0/mlflow/logged-models/search",
-    "GET 2.0/mlflow/logged-models/<model_id>",
-    "GET 2.0/mlflow/registered-models/get",
-    "GET 2.0/mlflow/registered-models/alias",
-    "POST 2.0/mlflow/registered-models/get-latest-versions",
-    "GET 2.0/mlflow/registered-models/get-latest-versions",
-    "GET 2.0/mlflow/model-versions/get",
-    "GET 2.0/mlflow/model-versions/get-download-uri",
-)
-_CREATE: Final = (
-    "POST 2.0/mlflow/experiments/create",
-    "POST 2.0/mlflow/runs/create",
-    "POST 2.0/mlflow/logged-models",
-    "POST 2.0/mlflow/registered-models/create",
-    "POST 2.0/mlflow/model-versions/create",
-)
-_UPDATE: Final = (
-    "POST 2.0/mlflow/experiments/update",
-    "POST 2.0/mlflow/experiments/restore",
-    "POST 2.0/mlflow/experiments/set-experiment-tag",
-    "POST 2.0/mlflow/experiments/delete-experiment-tag",
-    "POST 2.0/mlflow/runs/update",
-    "POST 2.0/mlflow/runs/restore",
-    "POST 2.0/mlflow/runs/log-metric",
-    "POST 2.0/mlflow/runs/log-parameter",
-    "POST 2.0/mlflow/runs/log-batch",
-    "POST 2.0/mlflow/runs/log-model",
-    "POST 2.0/mlflow/runs/log-inputs",
-    "POST 2.0/mlflow/runs/outputs",
-    "POST 2.0/mlflow/runs/set-tag",
-    "POST 2.0/mlflow/runs/delete-tag",
-    "PATCH 2.0/mlflow/logged-models/<model_id>",
-    "PATCH 2.0/mlflow/logged-models/<model_id>/tags",
-    "DELETE 2.0/mlflow/logged-models/<model_id>/tags/<tag_key>",
-    "POST 2.0/mlflow/logged-models/<model_id>/params",
-    "POST 2.0/mlflow/registered-models/rename",
-    "PATCH 2.0/mlflow/registered-models/update",
-    "POST 2.0/mlflow/registered-models/set-tag",
-    "DELETE 2.0/mlflow/registered-models/delete-tag",
-    "POST 2.0/mlflow/registered-models/alias",
-    "DELETE 2.0/mlflow/registered-models/alias",
-    "PATCH 2.0/mlflow/model-versions/update",
-    "POST 2.0/mlflow/model-versions/transition-stage",
-    "POST 2.0/mlflow/model-versions/set-tag",
-    "DELETE 2.0/mlflow/model-versions/delete-tag",
-)
-_DELETE: Final = (
-    "POST 2.0/mlflow/experiments/delete",
-    "POST 2.0/mlflow/runs/delete",
-    "DELETE 2.0/mlflow/logged-models/<model_id>",
-    "DELETE 2.0/mlflow/registered-models/delete",
-    "DELETE 2.0/mlflow/model-versions/delete",
-)
 _ARTIFACTS: Final = "2.0/mlflow-artifacts/artifacts"
 _PATH: Final = "artifact_path"
 
@@ -130,15 +64,16 @@ def _entry(text: str, rule: Rule, *prefixes: str) -> Iterator[tuple[Key, Rule]]:
 
 
 def _twins() -> Iterator[tuple[Key, Rule]]:
-    for actions, action, views in (
-        (_READ_EVERYWHERE, Action.READ, _READERS),
-        (_READ, Action.READ, _PROJECT),
-        (_CREATE, Action.CREATE, _PROJECT),
-        (_UPDATE, Action.UPDATE, _PROJECT),
-        (_DELETE, Action.DELETE, _PROJECT),
-    ):
-        for text in actions:
-            yield from _entry(text, Rule(action=action, views=views))
+    for family in (served,):
+        for actions, action, views in (
+            (family.READ_EVERYWHERE, Action.READ, _READERS),
+            (family.READ, Action.READ, _PROJECT),
+            (family.CREATE, Action.CREATE, _PROJECT),
+            (family.UPDATE, Action.UPDATE, _PROJECT),
+            (family.DELETE, Action.DELETE, _PROJECT),
+        ):
+            for text in actions:
+                yield from _entry(text, Rule(action=action, views=views))
 
 
 def _artifacts() -> Iterator[tuple[Key, Rule]]:

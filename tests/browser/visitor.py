@@ -11,9 +11,9 @@ from tests.servers.stack import Stack
 
 # What Chromium writes about the status of a page itself, which is no defect of the page.
 _STATUS = "Failed to load resource: the server responded with a status of"
-_FETCH = """async ([url, method, body]) => {
-    const answer = await fetch(url, {method, body,
-        headers: body === null ? {} : {"content-type": "application/json"}});
+_FETCH = """async ([url, method, body, kind]) => {
+    const headers = body === null ? {} : {"content-type": kind};
+    const answer = await fetch(url, {method, body, headers});
     return [answer.status, await answer.text()];
 }"""
 
@@ -33,7 +33,7 @@ class Visitor:
 
     def __post_init__(self) -> None:
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", self._console)
+        self.page.on("console", lambda message: self._console(message))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def url(self, path: str) -> str:
@@ -69,9 +69,23 @@ class Visitor:
             assert time.monotonic() < deadline, f"{wanted} is not on {self.page.url}"
             await self.page.reload()
 
-    async def fetch(self, path: str, method: str = "GET", body: str | None = None) -> "Fetched":
-        """Call something in the name of the page, by an address relative to it."""
-        return Fetched(*await self.page.evaluate(_FETCH, [path, method, body]))
+    async def fetch(
+        self,
+        path: str,
+        method: str = "GET",
+        body: str | None = None,
+        *,
+        kind: str = "application/json",
+    ) -> "Fetched":
+        """Call something as a script of the page; the address is relative to it.
+
+        Our own pages let no script do so.
+        """
+        return Fetched(*await self.page.evaluate(_FETCH, [path, method, body, kind]))
+
+    async def status_of(self, path: str) -> int:
+        """Return what a call with the browser's cookies is answered, whatever page is shown."""
+        return (await self.page.context.request.get(self.url(path))).status
 
     async def cookies(self) -> dict[str, dict[str, Any]]:
         """Return the cookies that the site has set, by name; the demo GitLab has one too."""

@@ -79,11 +79,16 @@ class World:
 
 @asynccontextmanager
 async def deciding(
-    gitlab: GitLab, *, policy: Policy | None = None, fresh: float = 30, stale: float = 600
+    gitlab: GitLab,
+    *,
+    policy: Policy | None = None,
+    service_token: str | None = None,
+    fresh: float = 30,
+    stale: float = 600,
 ) -> AsyncIterator[World]:
     """Decide about jobs as the edge does, on clocks that the test moves."""
     clock, wall = Clock(), Clock(time.time())
-    service_token = gitlab.token("service", scopes=["read_api"])
+    service_token = service_token or gitlab.token("service", scopes=["read_api"])
     async with open_session() as session:
         upstream = Upstream(
             session,
@@ -623,6 +628,18 @@ async def test_a_project_that_the_service_token_does_not_see_is_logged(gitlab: G
             await world.refusal(token, NotFound, "ann/notebook")
 
     assert [(log["event"], log["project"]) for log in logs] == [("job.project_not_shown", 3)]
+
+
+async def test_what_the_service_token_lacks_is_for_the_log_only(gitlab: GitLab) -> None:
+    weak = gitlab.token("service", permissions=["Job: Read"])
+    async with deciding(gitlab, service_token=weak) as world:
+        with capture_logs() as logs:
+            message = await world.refusal(minted(gitlab), NotFound)
+
+    assert "fine-grained" not in message
+    assert [(log["event"], "fine-grained" in log["cause"]) for log in logs] == [
+        ("job.project_not_shown", True)
+    ]
 
 
 async def test_a_limited_service_token_is_not_asked_with_until_its_pause_is_over(

@@ -474,6 +474,18 @@ async def test_what_is_no_token_is_refused_without_a_call(gitlab: GitLab) -> Non
     assert fetches(gitlab) == 0
 
 
+async def test_a_token_that_is_too_long_is_refused_although_it_is_signed(key: RSAKey) -> None:
+    # Such a length is reached by no token of GitLab's, which are 3 KB long at most.
+    rest = len(signed(key, b"{}"))
+    room = (LONGEST_TOKEN - rest) * 3 // 4
+    async with publishing({"keys": [published(key)]}) as reader:
+        fits = signed(key, b'{"a":1}'.ljust(room))
+        assert await reader.keys.verified(fits) == {"a": 1}
+
+        await reader.refusal(signed(key, b'{"a":1}'.ljust(room + 9)))
+    assert len(fits) <= LONGEST_TOKEN
+
+
 @pytest.mark.parametrize(
     "payload", [b"", b"{", b"null", b"[]", b'"a"', b"1", b"\xff", b"[" * 5_000], ids=range(8)
 )
