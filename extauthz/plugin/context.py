@@ -29,6 +29,14 @@ def acting_under(grant: Grant) -> Iterator[None]:
         _grant.reset(token)
 
 
+def narrow_to(grant: Grant) -> None:
+    """Have the rest of the running request act under a grant that shows less.
+
+    Holds in the thread that serves it, and ends with it.
+    """
+    _grant.set(grant)
+
+
 def in_view(view: View) -> bool:
     """Return whether the running request sees MLflow in this view."""
     grant = current()
@@ -38,6 +46,11 @@ def in_view(view: View) -> bool:
 def workspace_of(project_id: int) -> str:
     """Return the name of the workspace that holds a project's rows and files."""
     return f"p{project_id}"
+
+
+def project_of(workspace: str) -> int:
+    """Return the id of the project whose rows and files a workspace holds."""
+    return int(workspace.removeprefix("p"))
 
 
 def workspaces() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ every other request falls through to Flask, whose endpoints are asked about one 
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from anyio import CapacityLimiter
@@ -22,6 +22,7 @@ from mlflow.server.fastapi_app import (
 from mlflow.server.handlers import build_server_info_payload
 from mlflow.server.server_info_api import health
 
+from extauthz.grant import View
 from extauthz.plugin import artifacts
 from extauthz.plugin.bodies import BoundedBodies
 from extauthz.plugin.bridge import Bridge
@@ -29,6 +30,7 @@ from extauthz.plugin.context import current, workspaces
 from extauthz.plugin.errors import refuse, without_insides
 from extauthz.plugin.gate import refused
 from extauthz.plugin.graphql import check_query
+from extauthz.plugin.narrow import narrow, narrow_to_stored, owner_of
 from extauthz.plugin.refusals import Malformed, Refusal
 from extauthz.plugin.roles import check
 from extauthz.plugin.rules import FLASK, GRAPHQL, NATIVE, Artifact, Rule
@@ -92,7 +94,10 @@ def _native(method: str, path: str) -> Endpoint:
 async def _check_native(asked: Request) -> None:
     rule = check(current(), NATIVE.get((asked.method, path := asked.scope["route"].path)), path)
     if rule.artifact is not Artifact.NONE:
-        _check_path(rule, asked.path_params[rule.parameter])
+        stored = asked.path_params[rule.parameter]
+        if (grant := current()) is not None and grant.view is View.GLOBAL:
+            narrow_to_stored(grant, stored)
+        _check_path(rule, stored)
 
 
 async def _refused(_: Request, refusal: Any) -> JSONResponse:
@@ -103,13 +108,38 @@ def _check_flask() -> Response | None:
     try:
         endpoint = request.url_rule.rule if request.url_rule else ""
         rule = check(current(), FLASK.get((_method(endpoint), endpoint)), endpoint)
-        if rule.artifact is Artifact.NONE:
-            _check_body(_body(), endpoint)
+        fields = _body() if rule.artifact is Artifact.NONE else {}
+        _check_body(fields, endpoint)
+        _narrow(rule, endpoint, fields)
         for path in _paths(rule):
             _check_path(rule, path)
     except Refusal as refusal:
         return refuse(refusal.body(), refusal.status, refusal.headers())
     return None
+
+
+def _narrow(rule: Rule, endpoint: str, fields: Mapping[str, Any]) -> None:
+    """In the view of everything, go on in the one project that a request is about."""
+    grant = current()
+    if grant is None or grant.view is not View.GLOBAL:
+        return
+    if owner := owner_of(endpoint):
+        narrow(grant, owner, _named(owner.parameters, fields))
+    elif rule.artifact is Artifact.STORED:
+        for path in _paths(rule):
+            narrow_to_stored(grant, path)
+
+
+def _named(parameters: Sequence[str], fields: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return every value that a request has for some parameters, wherever MLflow may read it."""
+    places = (request.view_args or {}, fields)
+    return {
+        name: [
+            *request.args.getlist(name),
+            *(place[name] for place in places if isinstance(place.get(name), str)),
+        ]
+        for name in parameters
+    }
 
 
 def _method(endpoint: str) -> str:

@@ -4,6 +4,7 @@ Refusal
 ├── Malformed    400  no honest client sends this
 ├── Denied       403  the role or the view does not allow it
 ├── Missing      404  nothing of this name exists for the caller
+├── Ambiguous    409  several projects have what is named
 └── Unavailable  503  may succeed soon; MLflow's clients try again
 """
 
@@ -46,6 +47,13 @@ class Missing(Refusal):
 
     status = 404
     error_code = "RESOURCE_DOES_NOT_EXIST"
+
+
+class Ambiguous(Refusal):
+    """Several of the caller's projects have what the request names."""
+
+    status = 409
+    error_code = "RESOURCE_CONFLICT"
 
 
 class Unavailable(Refusal):

@@ -88,7 +88,8 @@ def _artifacts() -> Iterator[tuple[Key, Rule]]:
             "artifact_directory_path",
         ),
     ):
-        rule = Rule(action=action, views=_PROJECT, artifact=artifact, parameter=parameter)
+        views = _READERS if action is Action.READ else _PROJECT
+        rule = Rule(action=action, views=views, artifact=artifact, parameter=parameter)
         yield from _entry(text, rule)
 
 
@@ -100,13 +101,13 @@ def _pages() -> Iterator[tuple[Key, Rule]]:
         ("GET /static-files/<path:path>", Action.READ, _ANYBODY, ""),
         ("GET /", Action.READ, _READERS, ""),
         (f"POST {GRAPHQL}", Action.READ, _READERS, ""),
-        ("GET /get-artifact", Action.READ, _PROJECT, "path"),
-        ("GET /model-versions/get-artifact", Action.READ, _PROJECT, "path"),
+        ("GET /get-artifact", Action.READ, _READERS, "path"),
+        ("GET /model-versions/get-artifact", Action.READ, _READERS, "path"),
         ("POST /ajax-api/2.0/mlflow/upload-artifact", Action.UPDATE, _PROJECT, "path"),
         (
             "GET /ajax-api/2.0/mlflow/logged-models/<model_id>/artifacts/files",
             Action.READ,
-            _PROJECT,
+            _READERS,
             "artifact_file_path",
         ),
         ("GET /ajax-api/2.0/mlflow/metrics/get-history-bulk", Action.READ, _READERS, ""),
@@ -119,8 +120,11 @@ def _pages() -> Iterator[tuple[Key, Rule]]:
 
 def _native() -> Iterator[tuple[Key, Rule]]:
     stored = f"{_ARTIFACTS}/{{{_PATH}:path}}"
-    for method, action in (("GET", Action.READ), ("PUT", Action.UPDATE)):
-        rule = Rule(action=action, views=_PROJECT, artifact=Artifact.FILE, parameter=_PATH)
+    for method, action, views in (
+        ("GET", Action.READ, _READERS),
+        ("PUT", Action.UPDATE, _PROJECT),
+    ):
+        rule = Rule(action=action, views=views, artifact=Artifact.FILE, parameter=_PATH)
         yield from _entry(f"{method} {stored}", rule)
     yield from _entry("GET 3.0/mlflow/server-info", Rule(action=Action.READ, views=_READERS))
     yield from _entry("GET /health", Rule(action=Action.READ, views=_ANYBODY), "")
