@@ -38,6 +38,7 @@ test: .venv/installed-dev $(ENVOYS)  ## Run every check and every test
 	@# The README's commands, sessions in a real Redis, and pages in a real browser.
 	@for tool in curl redis-server chromium; do \
 		command -v $$tool >/dev/null || scripts/need-packages $$tool; done
+	@test -x /usr/lib/postgresql/15/bin/postgres || scripts/need-packages postgresql-15
 	@$(MAKE) --no-print-directory lint
 	@# Ruff judges the low ones too, with a reason beside each exception.
 	$(BIN)/bandit --quiet --recursive extauthz --severity-level medium

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes
 from extauthz.edge.cache import Cache, Fingerprints
 from extauthz.edge.callers import Callers
-from extauthz.edge.credentials import Credential
+from extauthz.edge.credentials import Credential, Kind
 from extauthz.edge.flights import Flights, landed
 from extauthz.edge.policy import Policy, absent, verdict_on, within_reach
 from extauthz.edge.provider import Asker, Project, Provider, Reach, User
@@ -56,10 +56,10 @@ class GlobalAccess:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Directory:
-    """The projects that hold something and that the caller may read, by path."""
+    """The paths of the projects that hold something and that the caller may read, in order."""
 
     user: User
-    projects: tuple[Project, ...]
+    paths: tuple[str, ...]
 
 
 class Owned(Protocol):
@@ -158,7 +158,7 @@ class AccessControl:
     async def _ask_project(
         self, who: bytes, credential: Credential, path: str
     ) -> tuple[ProjectAccess, float]:
-        asker = Asker(credential, who, proven=self._callers.knows(who))
+        asker = Asker(credential, who, proven=self._knows(who, credential))
         with self.throttle.attempt(asker):
             user, project = await self._provider.project(asker, path)
         return await self._judged(asker, user, project)
@@ -166,7 +166,7 @@ class AccessControl:
     async def _ask_number(
         self, who: bytes, credential: Credential, number: int
     ) -> tuple[ProjectAccess, float]:
-        asker = Asker(credential, who, proven=self._callers.knows(who))
+        asker = Asker(credential, who, proven=self._knows(who, credential))
         with self.throttle.attempt(asker):
             user, found = await self._provider.projects(asker, [number])
         if not found:
@@ -179,7 +179,8 @@ class AccessControl:
         verdict = verdict_on(project, self._policy)
         if verdict is None:
             raise absent()
-        if verdict.role is Role.WRITE:
+        # What a login may do is its user's affair: we have chosen the scopes.
+        if verdict.role is Role.WRITE and asker.credential.kind is not Kind.LOGIN:
             verdict = within_reach(verdict, await self._reach(asker))
         access = ProjectAccess(user, project.id, project.path, verdict.role, verdict.why)
         return access, self._end(asker.name)
@@ -195,17 +196,21 @@ class AccessControl:
 
     async def _ask_directory(self, who: bytes, credential: Credential) -> tuple[Directory, float]:
         _, user, readable = await self._readable(who, credential)
-        by_path = sorted(readable, key=lambda project: project.path.lower())
-        return Directory(user, tuple(by_path)), self._end(who)
+        paths = sorted((project.path for project in readable), key=str.lower)
+        return Directory(user, tuple(paths)), self._end(who)
 
     async def _readable(
         self, who: bytes, credential: Credential
     ) -> tuple[Sequence[int], User, list[Project]]:
         owned = await self._owned.ids()
-        asker = Asker(credential, who, proven=self._callers.knows(who), view=True)
+        asker = Asker(credential, who, proven=self._knows(who, credential), view=True)
         with self.throttle.attempt(asker):
             user, seen = await self._provider.projects(asker, owned)
         return owned, user, [each for each in seen if verdict_on(each, self._policy)]
+
+    def _knows(self, who: bytes, credential: Credential) -> bool:
+        """Tell whether nobody has just made a credential up; we have sealed those of logins."""
+        return credential.kind is Kind.LOGIN or self._callers.knows(who)
 
     async def _reach(self, asker: Asker) -> Reach:
         reach = self._reaches.get(asker.name)

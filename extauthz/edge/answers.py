@@ -25,7 +25,7 @@ from extauthz.edge.errors import (
     Unauthenticated,
     Unavailable,
 )
-from extauthz.edge.page import SECURITY_POLICY, Link, refusal_page
+from extauthz.edge.page import Link, refusal_page, refusal_policy
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
 
@@ -88,15 +88,15 @@ class Found:
 Decision = Allow | ToPages | Deny | Moved | Found
 
 
-def encode(decision: Decision) -> bytes:
-    """Serialise a decision."""
+def encode(decision: Decision, *, framed_by: Sequence[str] = ()) -> bytes:
+    """Serialise a decision; pages of the origins in `framed_by` may show a refusal in a frame."""
     match decision:
         case Allow(grant, target, cookies):
             return _allow(grant, target, removed=REMOVED, cookies=cookies)
         case ToPages(target, grant):
             return _allow(grant, target, removed=_REMOVED_FOR_PAGES)
         case Deny():
-            return _refuse(decision)
+            return _refuse(decision, framed_by)
         case Moved(location):
             return _deny(308, {"location": location, "cache-control": "no-store"})
         case Found(location, cookies):
@@ -118,7 +118,7 @@ def _allow(
     ).SerializeToString()
 
 
-def _refuse(denial: Deny) -> bytes:
+def _refuse(denial: Deny, framed_by: Sequence[str]) -> bytes:
     refusal = denial.refusal
     headers = {"cache-control": PRIVATE, "x-content-type-options": "nosniff"}
     if isinstance(refusal, Unauthenticated):
@@ -127,7 +127,7 @@ def _refuse(denial: Deny) -> bytes:
         headers["retry-after"] = str(refusal.retry_after)
     if denial.page:
         headers["content-type"] = "text/html; charset=utf-8"
-        headers["content-security-policy"] = SECURITY_POLICY
+        headers["content-security-policy"] = refusal_policy(framed_by)
         body = refusal_page(refusal, request_id=denial.request_id, link=denial.link)
     else:
         headers["content-type"] = "application/json"

@@ -67,6 +67,7 @@ async def checker(
             credential_of=credential_reader(settings),
             login=login_of(settings),
             site=settings.site,
+            framed_by=settings.framed_by,
         )
 
 

@@ -85,10 +85,15 @@ async def open_access(
 def credential_reader(settings: Settings) -> CredentialOf:
     """Return how the credential of a request is found."""
     if settings.sharinghub_url:
-        return partial(sharinghub_credential, session_cookie=settings.sharinghub_session_cookie)
+        return partial(
+            sharinghub_credential,
+            session_cookie=settings.sharinghub_session_cookie,
+            site=settings.site,
+        )
     return partial(
         gitlab_credential,
         session_cookie=own_name(SESSION_COOKIE, settings.site) if settings.has_login else "",
+        site=settings.site,
         audience=settings.ci_audience,
     )
 
@@ -143,6 +148,7 @@ class _GitLabMode:
             handshakes=Handshakes(seal, settings.site),
             sessions=held,
             accesses=accesses,
+            throttle=control.throttle,
             verifier=GrantVerifier([GrantKey(settings.grant_key)], instance=settings.instance),
         )
         return Deciding(accesses, pages)

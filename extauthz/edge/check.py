@@ -6,7 +6,7 @@ Transport-free, and synchronous when everything it needs is cached.
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -81,6 +81,7 @@ class Checker:
         credential_of: CredentialOf,
         login: Login,
         site: Site,
+        framed_by: Sequence[str] = (),
         deadline: float = DEADLINE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -90,6 +91,7 @@ class Checker:
         self._credential_of = credential_of
         self._login = login
         self._site = site
+        self._framed_by = framed_by
         self._deadline = deadline
         self._clock = clock
         self._log = structlog.get_logger("extauthz.check")
@@ -148,10 +150,17 @@ class Checker:
         access, cookies = taken_apart(outcome)
         match scope, access:
             case View(path=path), _:
-                return Allow(self._mint.for_access(access), _target(path, request), cookies)
+                return Allow(self._granted(access, cookies), _target(path, request), cookies)
             case Page(), ProjectAccess(project_path=project):
                 return Found(self._site.view(project), cookies)
         raise AssertionError("a page with a number is about one project")
+
+    def _granted(self, access: Access, cookies: Sequence[str]) -> str:
+        try:
+            return self._mint.for_access(access)
+        except Refusal as refusal:
+            refusal.cookies = cookies
+            raise
 
     async def _grant_later(
         self, request: Request, scope: View | Page, pending: Awaitable[Outcome[Access]]
@@ -184,7 +193,7 @@ class Checker:
         return Unavailable("Permissions could not be checked because of an internal error.")
 
     def _finish(self, request: Request | None, decision: Decision, started: float) -> bytes:
-        answer = encode(decision)
+        answer = encode(decision, framed_by=self._framed_by)
         outcome = _outcome(decision)
         self._observer.check_decided(outcome, self._clock() - started)
         if isinstance(decision, Deny):

@@ -1,25 +1,27 @@
 """Cookies, as browsers send and take them."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from extauthz.edge.site import Site
 
-# Envoy joins a repeated header with a comma, which RFC 6265 keeps out of names and values.
-_BETWEEN: Final = re.compile("[;,]")
+# Exactly what browsers put around a pair (RFC 6265, 4.2.1). With a comma or another white space
+# taken for an end, a cookie of a sibling domain could hold one of ours, prefix and all.
+_BETWEEN: Final = ";"
+_AROUND: Final = " \t"
+# Envoy limits the headers of an answer.
+_MOST_PATHS: Final = 4
 
 
 def values_of(name: str, header: str) -> list[str]:
     """Return the values of every cookie with a name in a Cookie header, empty ones included."""
-    pairs = (pair.partition("=") for pair in _BETWEEN.split(header))
-    return [value.strip() for key, equals, value in pairs if equals and key.strip() == name]
+    return [value for key, value in pairs_in(header) if key == name]
 
 
-def names_in(header: str) -> Iterator[str]:
-    """Yield the name of every cookie in a Cookie header."""
-    pairs = (pair.partition("=") for pair in _BETWEEN.split(header))
-    return (name.strip() for name, equals, _ in pairs if equals)
+def pairs_in(header: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the value of every cookie in a Cookie header, in its order."""
+    pairs = (pair.partition("=") for pair in header.split(_BETWEEN))
+    return ((name.strip(_AROUND), value.strip(_AROUND)) for name, equals, value in pairs if equals)
 
 
 def own_name(name: str, site: Site) -> str:
@@ -40,13 +42,21 @@ def own_cookie(name: str, value: str, site: Site, *, seconds: float) -> str:
     )
 
 
-def expired(name: str, host: str) -> Iterator[str]:
-    """Yield the Set-Cookie values that make a browser forget a cookie of a host.
+def expired(name: str, site: Site, path: str = "/") -> Iterator[str]:
+    """Yield the Set-Cookie values that make a browser forget a cookie that it sends for a path.
 
     It may be the host's own, or one that a sibling has set for a domain that both are in.
     """
-    end = f"{name}=; Path=/; Max-Age=0"
-    yield end
-    labels = host.split(".")
-    for start in range(len(labels) - 1):
-        yield f"{end}; Domain={'.'.join(labels[start:])}"
+    labels = site.host.split(".")
+    domains = ["", *(f"; Domain={'.'.join(labels[at:])}" for at in range(len(labels) - 1))]
+    for above in _paths_above(path):
+        yield from (f"{name}=; Path={above}; Max-Age=0{domain}" for domain in domains)
+
+
+def _paths_above(path: str) -> Iterator[str]:
+    """Yield the paths whose cookies are sent for a path (RFC 6265, 5.1.4), the shortest first."""
+    yield "/"
+    ends = [at for at, letter in enumerate(path) if letter == "/" and at]
+    for end in ends[:_MOST_PATHS]:
+        # Two paths to a browser.
+        yield from (path[:end], path[: end + 1])

@@ -14,14 +14,15 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from extauthz.edge.cookies import values_of
+from extauthz.edge.cookies import expired, values_of
 from extauthz.edge.errors import BadRequest, Unauthenticated
 from extauthz.edge.jobs import is_job_token
+from extauthz.edge.site import Site
 
 # Visible ASCII: a space would be ignored by GitLab, and give one token many names here.
 _TOKEN: Final = re.compile(r"[\x21-\x7e]{1,1024}")
-# What a browser keeps of one cookie (RFC 6265, 6.1).
-_SESSION: Final = re.compile(r"[\x21-\x7e]{1,4096}")
+# What a browser keeps of one cookie (RFC 6265, 4.1.1 and 6.1). Two that Envoy joined have a comma.
+_SESSION: Final = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]{1,4096}")
 # GitLab answers a job token that it does not take anonymously, and its deploy tokens cannot use
 # the API at all (GitLab: CI job token, deploy tokens), so neither can prove anybody.
 _UNUSABLE: Final = {
@@ -62,12 +63,12 @@ VISITOR: Final = Credential(Kind.VISITOR, SecretStr(""))
 
 
 def gitlab_credential(
-    headers: Mapping[str, str], *, session_cookie: str, audience: str = ""
+    headers: Mapping[str, str], *, session_cookie: str, site: Site, audience: str = ""
 ) -> Credential:
     """Return the one credential of a request where GitLab is the provider.
 
-    `session_cookie` is empty where nobody signs in, and `audience`, that of the CI jobs' tokens that
-    are for us, where none are.
+    `session_cookie` is empty where nobody signs in, and so is `audience`, that of the CI jobs'
+    tokens that are for us, where none are.
 
     Raises BadRequest when two different tokens are sent or a header came twice (Envoy joins the
     copies with a comma), Unauthenticated when there is none that a provider could check.
@@ -78,13 +79,15 @@ def gitlab_credential(
         return Credential(Kind.JOB, SecretStr(token))
     if token is not None:
         return token_credential(token)
-    session = _session(headers, session_cookie, Kind.SESSION) if session_cookie else None
+    session = _session(headers, session_cookie, site, Kind.SESSION) if session_cookie else None
     if session is None:
         raise Unauthenticated(f"This needs a GitLab token. {_HOW_TO}")
     return session
 
 
-def sharinghub_credential(headers: Mapping[str, str], *, session_cookie: str) -> Credential:
+def sharinghub_credential(
+    headers: Mapping[str, str], *, session_cookie: str, site: Site
+) -> Credential:
     """Return the one credential of a request where SharingHub is the provider.
 
     Raises as above, but nobody in particular is a visitor: SharingHub's own server sends the empty
@@ -95,7 +98,7 @@ def sharinghub_credential(headers: Mapping[str, str], *, session_cookie: str) ->
     token = _token(headers)
     if token is not None:
         return token_credential(token)
-    return _session(headers, session_cookie, Kind.SHARINGHUB_SESSION) or VISITOR
+    return _session(headers, session_cookie, site, Kind.SHARINGHUB_SESSION) or VISITOR
 
 
 def has_token(headers: Mapping[str, str]) -> bool:
@@ -109,14 +112,23 @@ def _alone(headers: Mapping[str, str]) -> Credential:
     return VISITOR
 
 
-def _session(headers: Mapping[str, str], name: str, kind: Kind) -> Credential | None:
+def _session(headers: Mapping[str, str], name: str, site: Site, kind: Kind) -> Credential | None:
     """Return the session in a cookie; what cannot be one is nobody's."""
     values = values_of(name, headers.get("cookie", ""))
     if len(values) > 1:
-        raise BadRequest(f"The cookie {name} was sent more than once. Delete this site's cookies.")
+        raise two_sessions(name, site)
     if not values or not _SESSION.fullmatch(values[0]):
         return None
     return Credential(kind, SecretStr(values[0]))
+
+
+def two_sessions(name: str, site: Site) -> BadRequest:
+    """Return the refusal of a session that was sent twice: a sibling domain may have added one."""
+    return BadRequest(
+        f"Your browser sent the cookie {name} more than once. It was told to forget it: try again, "
+        "and delete this site's cookies if that does not help.",
+        cookies=list(expired(name, site, f"{site.prefix}/x/")),
+    )
 
 
 def _token(headers: Mapping[str, str]) -> str | None:

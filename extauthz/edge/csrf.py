@@ -5,6 +5,7 @@ Browsers say where a request comes from in Origin and Sec-Fetch-Site, which no p
 """
 
 import re
+from itertools import islice
 from typing import Final
 
 from extauthz.edge.cookies import expired
@@ -20,8 +21,8 @@ _AMBIENT: Final = frozenset({Kind.SESSION, Kind.SHARINGHUB_SESSION})
 # MLflow's page makes a request header of every cookie that is named so, and a sibling domain can
 # set one.
 _HEADER_COOKIE: Final = "mlflow-request-header-"
-# A browser limits cookies, and Envoy the headers of an answer.
-_MOST_FORGOTTEN: Final = 20
+# Envoy limits the headers of an answer.
+_MOST_FORGOTTEN: Final = 60
 _HEADER_COOKIE_NAME: Final = re.compile(rf"{_HEADER_COOKIE}[A-Za-z0-9!#$%&'*+.^_`|~-]*")
 
 
@@ -29,11 +30,12 @@ def refuse_header_cookies(request: Request, site: Site) -> None:
     """Refuse what could set headers in MLflow's page; raises BadRequest."""
     cookies = request.headers.get("cookie", "")
     if _HEADER_COOKIE in cookies:
-        names = sorted(set(_HEADER_COOKIE_NAME.findall(cookies)))[:_MOST_FORGOTTEN]
+        names = sorted(set(_HEADER_COOKIE_NAME.findall(cookies)))
+        ends = (end for name in names for end in expired(name, site, request.path))
         raise BadRequest(
             "Your browser had a cookie that would change what MLflow's page sends. It was told to "
             "forget it: try again, and delete this site's cookies if that does not help.",
-            cookies=[end for name in names for end in expired(name, site.host)],
+            cookies=list(islice(ends, _MOST_FORGOTTEN)),
         )
 
 

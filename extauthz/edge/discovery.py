@@ -14,6 +14,7 @@ from extauthz.edge.upstream import Call, Upstream
 
 _PATH: Final = "/.well-known/openid-configuration"
 _SECONDS_FRESH: Final = 3_600.0
+_OPERATION: Final = "discovery"
 _ONE: Final = ""
 
 
@@ -47,7 +48,8 @@ class Discovery:
         await self._flights.close()
 
     async def _ask(self) -> Endpoints:
-        answer = await self._upstream.ask(Call("discovery", _PATH, {}, line=Line.STRANGERS))
+        call = Call(_OPERATION, _PATH, {}, line=Line.STRANGERS, who=_OPERATION)
+        answer = await self._upstream.ask(call)
         if answer.status != HTTPStatus.OK:
             raise _unreadable()
         endpoints = self._read(answer.body)

@@ -13,17 +13,20 @@ from dataclasses import astuple, dataclass
 from typing import Final
 
 from extauthz.edge.cache import Cache
-from extauthz.edge.cookies import names_in, own_cookie, own_name, values_of
+from extauthz.edge.cookies import own_cookie, own_name, pairs_in, values_of
 from extauthz.edge.seal import Seal, SealBroken
 from extauthz.edge.site import Site
 
 SECONDS: Final = 600.0
-# A browser that never comes back must not fill up with them.
+# A browser that never comes back must not fill up with them: servers in front limit its headers.
 MOST: Final = 12
+MOST_BYTES: Final = 6_000
 _PURPOSE: Final = "handshake"
 _COOKIE: Final = "mlflow-login-"
 _LENGTH_OF_NAME: Final = 12
 _MOST_USED: Final = 20_000
+# Envoy limits the headers of an answer.
+_MOST_FORGOTTEN: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Handshakes:
         name = own_name(_name(state), self._site)
         for value in values_of(name, cookies):
             handshake = self._opened(value)
-            if handshake and secrets.compare_digest(handshake.state, state):
+            if handshake and secrets.compare_digest(handshake.state.encode(), state.encode()):
                 late = self._wall() - handshake.started > SECONDS
                 return None if late or self._used.get(state) else handshake
         return None
@@ -99,11 +102,13 @@ class Handshakes:
 
     def _surplus(self, cookies: str) -> list[str]:
         prefix, ours = own_name(_COOKIE, self._site), own_name("", self._site)
-        names = [name for name in names_in(cookies) if name.startswith(prefix)]
-        return [
-            own_cookie(name.removeprefix(ours), "", self._site, seconds=0)
-            for name in names[: max(0, len(names) + 1 - MOST)]
-        ]
+        sent = [(name, value) for name, value in pairs_in(cookies) if name.startswith(prefix)]
+        surplus = []
+        # Browsers send what they have got first, first (RFC 6265, 5.4).
+        while len(sent) >= MOST or sum(len(value) for _, value in sent) > MOST_BYTES:
+            name, _ = sent.pop(0)
+            surplus.append(own_cookie(name.removeprefix(ours), "", self._site, seconds=0))
+        return surplus[:_MOST_FORGOTTEN]
 
 
 def _name(state: str) -> str:

@@ -1,5 +1,6 @@
 """The id_token of a login: GitLab's word on who has signed in (OpenID Connect Core, 3.1.3.7)."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from extauthz.edge.provider import User
 # GitLab's clock and ours.
 _LEEWAY: Final = 30
 _LONGEST_NAME: Final = 255
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,18}")
 
 
 def user_in(
@@ -52,10 +54,9 @@ def mistrusted(cause: str) -> Forbidden:
 
 def _user(claims: Mapping[str, Any]) -> User:
     match claims:
-        case {"sub": str(number), "nickname": str(name)} if number.isdecimal():
-            return User(f"gitlab:{number}", name[:_LONGEST_NAME])
-        case {"sub": str(number)} if number.isdecimal():
-            return User(f"gitlab:{number}", "")
+        case {"sub": str(number), **rest} if _NUMBER.fullmatch(number):
+            name = rest.get("nickname")
+            return User(f"gitlab:{number}", name[:_LONGEST_NAME] if isinstance(name, str) else "")
     raise mistrusted("it does not say who you are")
 
 

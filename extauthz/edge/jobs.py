@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 # The signature may be empty: such a token is refused as a job's, and never shown to GitLab.
-_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{1,8192})\.[A-Za-z0-9_-]*")
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.([A-Za-z0-9_-]{1,32768})\.[A-Za-z0-9_-]*")
 
 
 def is_job_token(token: str, audience: str) -> bool:

@@ -22,7 +22,7 @@ from extauthz.edge.gitlab_answers import unreadable
 from extauthz.edge.outage import Busy
 from extauthz.edge.upstream import Answer, Call, Upstream
 
-LONGEST_TOKEN: Final = 8 * 1024
+LONGEST_TOKEN: Final = 32 * 1024
 _OPERATION: Final = "keys"
 _ALGORITHM: Final = "RS256"
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -87,8 +87,9 @@ class SigningKeys:
 
     async def _read(self) -> None:
         try:
-            answer = await self._upstream.ask(Call(_OPERATION, self._path, {}))
-            self._keys = dict(_keys_in(answer))
+            answer = await self._upstream.ask(Call(_OPERATION, self._path, {}, who=_OPERATION))
+            # One that publishes none is not at its best.
+            self._keys = dict(_keys_in(answer)) or self._keys
             self._fresh_until = self._clock() + _SECONDS_FRESH
         finally:
             pause = _SECONDS_BETWEEN_CALLS if self._keys else _SECONDS_WITHOUT_KEYS

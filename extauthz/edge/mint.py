@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import quote
 
 from cachetools import TTLCache
 
@@ -79,13 +80,19 @@ class Mint:
             links=self._links(access.project_path),
         )
 
-    def _links(self, project: str) -> Links:
+    def _links(self, project: str = "") -> Links:
         home = f"{self._settings.public_url}/"
         if self._settings.sharinghub_url:
-            # SharingHub has no page for a project path, and a logout for ours.
-            return Links(home=home, logout=f"{home}{project}/tracking/auth/logout")
+            # Its session is none of ours: people end it there.
+            return Links(project=self._in_sharinghub(project), home=home)
         logout = f"{home}auth/logout" if self._settings.has_login else ""
-        return Links(project=f"{self._settings.gitlab_url}/{project}", home=home, logout=logout)
+        in_gitlab = f"{self._settings.gitlab_url}/{project}" if project else ""
+        return Links(project=in_gitlab, home=home, logout=logout)
+
+    def _in_sharinghub(self, project: str) -> str:
+        settings = self._settings
+        items = f"ui/#/api/stac/collections/{quote(settings.sharinghub_stac_collection, safe='')}/items"
+        return f"{settings.sharinghub_url}/{items}/{project}" if project else ""
 
     def _global_grant(self, access: GlobalAccess) -> Grant:
         return Grant(
@@ -94,5 +101,6 @@ class Mint:
             why=Why.GLOBAL,
             subject=access.user.subject,
             name=access.user.name,
+            links=self._links(),
             projects=access.projects,
         )

@@ -1,7 +1,7 @@
 """OpenID Connect with GitLab: the calls of a login, of a refresh and of a logout."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -91,8 +91,14 @@ class Oidc:
 
         Raises LoginRefused, Forbidden for an answer that is not to be trusted, Unavailable.
         """
+        # Nobody knows who it will be, so all of them count as one where GitLab fails.
         body = await self._tokens(
-            "login", "authorization_code", Line.STRANGERS, code=code, code_verifier=asked.verifier
+            "login",
+            "authorization_code",
+            Line.STRANGERS,
+            who="login",
+            code=code,
+            code_verifier=asked.verifier,
         )
         tokens = self._read(body)
         try:
@@ -113,7 +119,11 @@ class Oidc:
         """Exchange a refresh token, which ends with it; raises LoginRefused, Unavailable."""
         return self._read(
             await self._tokens(
-                "refresh", "refresh_token", Line.CHECKS, refresh_token=token.get_secret_value()
+                "refresh",
+                "refresh_token",
+                Line.CHECKS,
+                who=hash(token.get_secret_value()),
+                refresh_token=token.get_secret_value(),
             )
         )
 
@@ -123,7 +133,10 @@ class Oidc:
         form, _ = prepare_revoke_token_request(
             token.get_secret_value(), body=urlencode(self._credentials)
         )
-        answer = await self._upstream.ask(Call("revoke", endpoints.revocation, {}, form=form))
+        who = hash(token.get_secret_value())
+        answer = await self._upstream.ask(
+            Call("revoke", endpoints.revocation, {}, form=form, who=who)
+        )
         if answer.status != HTTPStatus.OK:
             raise self._unusable(answer)
 
@@ -139,14 +152,14 @@ class Oidc:
         }
 
     async def _tokens(
-        self, operation: str, grant_type: str, line: Line, **parameters: str
+        self, operation: str, grant_type: str, line: Line, who: Hashable, **parameters: str
     ) -> Mapping[str, Any]:
         endpoints = await self._discovery.endpoints()
         form = prepare_token_request(
             grant_type, redirect_uri=self._client.callback, **self._credentials, **parameters
         )
         answer = await self._upstream.ask(
-            Call(operation, endpoints.token, {}, form=form, line=line)
+            Call(operation, endpoints.token, {}, form=form, line=line, who=who)
         )
         match answer.status, answer.body:
             case HTTPStatus.OK, dict(body):

@@ -10,13 +10,15 @@ from typing import Final
 
 from extauthz.edge.errors import Refusal
 from extauthz.edge.page_style import STYLE, STYLE_DIGEST
+from extauthz.origins import frame_ancestors
 
 # Nothing is loaded and nothing runs. Chrome holds form-action against redirects too, so a form of
 # ours must be answered by a page of ours.
-SECURITY_POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{STYLE_DIGEST}'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
+_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{STYLE_DIGEST}'; form-action 'self'; base-uri 'none'"
 )
+# No other site may have people press our buttons.
+SECURITY_POLICY: Final = f"{_POLICY}; {frame_ancestors()}"
 
 _NEXT: Final = "Choose a project to see its experiments and models."
 _NOTHING: Final = "No project that you can read has anything in MLflow yet."
@@ -30,12 +32,17 @@ class Link:
     address: str
 
 
+def refusal_policy(framed_by: Sequence[str]) -> str:
+    """Return the security policy of a refusal that pages of some origins may show in a frame."""
+    return f"{_POLICY}; {frame_ancestors(*framed_by)}"
+
+
 def refusal_page(refusal: Refusal, *, request_id: str, link: Link | None = None) -> str:
     """Say why a request is refused, and the way on if there is one."""
     return _document(
         refusal.title,
         f"<p>{escape(refusal.message)}</p>",
-        _actions(_anchor(link)) if link else "",
+        _actions(_anchor(link, on_top=True)) if link else "",
         f'<p class="quiet foot">Status {refusal.status} &middot; '
         f"Request {escape(request_id or 'unknown')}</p>",
     )
@@ -145,8 +152,10 @@ def _form(action: str) -> str:
     return f'<form method="post" action="{escape(action)}"><button>Sign out</button></form>'
 
 
-def _anchor(link: Link) -> str:
-    return f'<a href="{escape(link.address)}">{escape(link.text)}</a>'
+def _anchor(link: Link, *, on_top: bool = False) -> str:
+    # GitLab's login is shown in no frame.
+    target = ' target="_top"' if on_top else ""
+    return f'<a href="{escape(link.address)}"{target}>{escape(link.text)}</a>'
 
 
 def _actions(*ways: str) -> str:

@@ -4,8 +4,9 @@ Envoy leads here what the check has let pass; the grant in a request proves that
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -18,11 +19,12 @@ from extauthz.edge.access import Directory
 from extauthz.edge.address import Address
 from extauthz.edge.answers import PRIVATE
 from extauthz.edge.cookies import own_name, values_of
-from extauthz.edge.credentials import SESSION_COOKIE, Credential, Kind
+from extauthz.edge.credentials import SESSION_COOKIE, Credential, Kind, two_sessions
 from extauthz.edge.errors import (
     BadRequest,
     Forbidden,
     Refusal,
+    TooManyAttempts,
     Unauthenticated,
     Unavailable,
 )
@@ -39,14 +41,21 @@ from extauthz.edge.page import (
     sign_out_page,
     signed_out_page,
 )
+from extauthz.edge.provider import User
+from extauthz.edge.request import client_of
+from extauthz.edge.session import Tokens
 from extauthz.edge.session_store import SessionTooLarge
-from extauthz.edge.sessions import Sessions
+from extauthz.edge.sessions import Held, Sessions
 from extauthz.edge.site import Site
+from extauthz.edge.throttle import Throttle
 from extauthz.edge.wanted import own_address, project_address
 from extauthz.grant import HEADER, GrantError, GrantVerifier, View
 
 # In seconds: a login asks GitLab up to four times.
 _DEADLINE: Final = 12.0
+# A page of thousands would keep those waiting whose requests are checked meanwhile.
+_MOST_LISTED: Final = 500
+_CODE: Final = re.compile(r"[\x21-\x7e]{1,512}")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -70,6 +79,7 @@ class Pages:
     handshakes: Handshakes
     sessions: Sessions
     accesses: Accesses
+    throttle: Throttle
     verifier: GrantVerifier
 
     @asynccontextmanager
@@ -95,14 +105,14 @@ class Pages:
         outcome = self.accesses.directory(credential)
         found = await outcome if isinstance(outcome, Awaitable) else outcome
         directory, cookies = taken_apart(found)
+        hidden = len(directory.paths) - _MOST_LISTED
         text = projects_page(
             name=directory.user.name,
-            projects=[
-                Link(project.path, self.site.view(project.path)) for project in directory.projects
-            ],
+            projects=[Link(path, self.site.view(path)) for path in directory.paths[:_MOST_LISTED]],
             everything=Link("All projects together", self.site.view(None)),
             sign_out=self._path("/auth/logout"),
             example=self.site.view("<group>/<project>", ""),
+            more=f"{hidden} more are not listed: open them by their address." if hidden > 0 else "",
         )
         return _page(text, cookies)
 
@@ -125,10 +135,11 @@ class Pages:
 
     async def ask_to_sign_out(self, request: web.Request) -> web.Response:
         """Ask whether to sign out; tell who has."""
-        home = self._path("/auth/")
-        name = await self._name(request)
-        if name is not None:
-            return _page(sign_out_page(name=name, action=self._path("/auth/logout"), home=home))
+        held = await self._held(request)
+        if held is not None:
+            action, home = self._path("/auth/logout"), self._path("/auth/")
+            text = sign_out_page(name=held.session.user.name, action=action, home=home)
+            return _page(text, held.cookies)
         sign_in = Link("Sign in with GitLab", self._path("/auth/login"))
         return _page(signed_out_page(sign_in=sign_in, provider=Link("GitLab", self.gitlab)))
 
@@ -199,18 +210,27 @@ class Pages:
             raise Forbidden("The answer did not come from our GitLab, so nobody signed in.")
         if "error" in query:
             raise refusal_of(query["error"])
+        code = query.get("code", "")
+        if not _CODE.fullmatch(code):
+            raise BadRequest("The answer of GitLab lacks its code. Try again.")
+        # A handshake costs nothing, and a made-up code a call that GitLab charges to us.
+        with self.throttle.attempt_from(client_of(request.headers)):
+            user, tokens = await self._redeemed(code, handshake)
         try:
-            user, tokens = await self.oidc.redeem(query.get("code", ""), handshake)
             return await self.sessions.begin(user, tokens)
-        except LoginRefused:
-            raise BadRequest(
-                "GitLab does not take the answer it gave your browser: it works once, and for a "
-                "few minutes. Try again."
-            ) from None
         except SessionTooLarge:
             raise Unavailable(
                 "GitLab's tokens are too large for a cookie. Tell your administrator to set "
                 "SESSION_STORE_URL."
+            ) from None
+
+    async def _redeemed(self, code: str, handshake: Handshake) -> tuple[User, Tokens]:
+        try:
+            return await self.oidc.redeem(code, handshake)
+        except LoginRefused:
+            raise Unauthenticated(
+                "GitLab does not take the answer it gave your browser: it works once, and for a "
+                "few minutes. Try again."
             ) from None
 
     def _session(self, request: web.Request) -> Credential:
@@ -218,21 +238,18 @@ class Pages:
         if not cookies:
             raise Unauthenticated("Sign in to see your projects.")
         if len(cookies) > 1:
-            raise BadRequest("Your browser has two sessions here. Delete this site's cookies.")
+            raise two_sessions(own_name(SESSION_COOKIE, self.site), self.site)
         return Credential(Kind.SESSION, SecretStr(cookies[0]))
 
     def _session_cookies(self, request: web.Request) -> list[str]:
         return values_of(own_name(SESSION_COOKIE, self.site), _cookies(request))
 
-    async def _name(self, request: web.Request) -> str | None:
-        """Return the name of whoever is signed in."""
+    async def _held(self, request: web.Request) -> Held | None:
+        """Return the session of whoever is signed in."""
         for cookie in self._session_cookies(request):
-            try:
+            with suppress(Unauthenticated):
                 held = self.sessions.resume(cookie)
-                held = await held if isinstance(held, Awaitable) else held
-            except Unauthenticated:
-                continue
-            return held.session.user.name
+                return await held if isinstance(held, Awaitable) else held
         return None
 
 
@@ -255,7 +272,7 @@ def _refused(
 ) -> web.Response:
     text = refusal_page(refusal, request_id=request.headers.get("x-request-id", ""), link=link)
     answer = _page(text, [*refusal.cookies, *cookies], refusal.status)
-    if isinstance(refusal, Unavailable):
+    if isinstance(refusal, TooManyAttempts | Unavailable):
         answer.headers["retry-after"] = str(refusal.retry_after)
     return answer
 

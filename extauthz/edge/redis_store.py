@@ -33,7 +33,7 @@ _NONCE: Final = 12
 _KEY_BITS: Final = 256
 # In seconds. A lock outlives the slowest refresh, and nobody waits for it longer than for GitLab.
 _TIMEOUT: Final = 1.0
-_LOCKED_AT_MOST: Final = 10.0
+_LOCKED_AT_MOST: Final = 20.0
 _WAIT_FOR_LOCK: Final = 4.0
 _POLL: Final = 0.05
 _MOST_CONNECTIONS: Final = 32

@@ -50,8 +50,7 @@ class Request:
             path=path,
             query=query if mark else None,
             headers=headers,
-            # Envoy's own header, which it takes from nobody; without proxies in front the peer.
-            client=headers.get(_CLIENT, attributes.source.address.socket_address.address),
+            client=client_of(headers) or attributes.source.address.socket_address.address,
         )
 
     @property
@@ -64,6 +63,11 @@ class Request:
         """Whether a person's browser asks for a page; a script of a page does not navigate."""
         mode = self.headers.get("sec-fetch-mode")
         return mode == "navigate" if mode else "text/html" in self.headers.get("accept", "")
+
+
+def client_of(headers: Mapping[str, str]) -> str:
+    """Return the address that Envoy, which takes this header from nobody, names as the client's."""
+    return headers.get(_CLIENT, "")
 
 
 def _headers(http: AttributeContext.HttpRequest) -> dict[str, str]:

@@ -8,6 +8,8 @@ from typing import Final
 EXACT: Final = frozenset(
     {
         "/",
+        # The plugin's own, for MLflow's page. Its list of projects is nobody's but the edge's.
+        "/extauthz/v1/view",
         "/get-artifact",
         "/graphql",
         "/health",

@@ -34,7 +34,7 @@ _PAUSE: Final = 15.0
 # A refresh under way is not abandoned when the process ends.
 _LAST_WAIT: Final = 4.0
 # GitLab has given the new pair to us alone.
-_TRIES_TO_KEEP: Final = 4
+_SECONDS_TO_KEEP: Final = 4.0
 _BETWEEN_TRIES: Final = 0.25
 _MOST_PAUSED: Final = 20_000
 
@@ -200,20 +200,27 @@ class Sessions:
             kept = await self._keep(
                 replace(session, tokens=tokens, seen=now, generation=session.generation + 1)
             )
-        if kept is None:
-            # Somebody has signed out meanwhile, and revoked the pair before.
-            with suppress(Unavailable):
-                await self._issuer.revoke(tokens.access)
+            if kept is None:
+                await self._give_back(tokens)
         self._note("refreshed")
         return self._alive(kept)
 
     async def _keep(self, session: Session) -> Session | None:
-        for _ in range(_TRIES_TO_KEEP - 1):
+        until = self._clock() + _SECONDS_TO_KEEP
+        while True:
             try:
                 return await self._store.renew(session)
             except Unavailable:
+                if self._clock() >= until:
+                    self._note("lost")
+                    await self._give_back(session.tokens)
+                    raise
                 await asyncio.sleep(_BETWEEN_TRIES)
-        return await self._store.renew(session)
+
+    async def _give_back(self, tokens: Tokens) -> None:
+        """Have GitLab revoke what nobody knows: somebody has signed out, or it cannot be kept."""
+        with suppress(Unavailable):
+            await self._issuer.revoke(tokens.access)
 
     def _alive(self, session: Session | None) -> Session:
         if session is None or self._wall() - session.created > SECONDS_AT_MOST:

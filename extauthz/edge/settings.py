@@ -21,6 +21,7 @@ from pydantic import (
 from extauthz.edge.environment import misspelt, read_env_file, unknown, without_empty
 from extauthz.edge.site import Site
 from extauthz.keys import SHORTEST, Purpose, derive_text
+from extauthz.origins import origins_in
 
 
 class SettingsError(Exception):
@@ -41,7 +42,18 @@ def _comma_separated(value: object) -> object:
     return items
 
 
+def _origins(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    origins = origins_in(value)
+    # A page over plain http could be changed on its way, and ours within it be led anywhere.
+    if any(_leaks(urlsplit(origin)) for origin in origins):
+        raise ValueError("must be https:// on other machines")
+    return origins
+
+
 Url = Annotated[str, BeforeValidator(_no_slash)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 Topics = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
 # A token (RFC 6265): it is sent to SharingHub as it stands.
 CookieName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
@@ -72,6 +84,7 @@ class Settings(BaseModel):
     # Where things are.
     public_url: Url = "http://localhost:5000"
     mlflow_url: Url = "http://127.0.0.1:5001"
+    frame_ancestors: Origins = ()
     trusted_hops: Annotated[int, Field(ge=0, le=8)] = 0
     allow_insecure_http: bool = False
 
@@ -172,6 +185,9 @@ class Settings(BaseModel):
             raise ValueError("SESSION_STORE_URL must begin with redis://, rediss:// or unix://")
         if self.ci_audience and self.sharinghub_url:
             raise ValueError("CI_AUDIENCE needs GITLAB_URL: SharingHub knows no CI jobs")
+        if self.ci_audience and self.ci_audience in (self.gitlab_url, self.gitlab_oauth_client_id):
+            # Other tokens of GitLab's have these audiences (its former CI_JOB_JWT, and logins).
+            raise ValueError("CI_AUDIENCE must be neither GITLAB_URL nor GITLAB_OAUTH_CLIENT_ID")
         if self.ci_audience and not self.gitlab_service_token.get_secret_value():
             raise ValueError(
                 "CI_AUDIENCE needs GITLAB_SERVICE_TOKEN: a token with read_api that sees the "
@@ -229,6 +245,13 @@ class Settings(BaseModel):
     def site(self) -> Site:
         """Where people reach us."""
         return Site.of(self.public_url)
+
+    @property
+    def framed_by(self) -> tuple[str, ...]:
+        """The origins of other sites whose pages may show ours in a frame."""
+        if self.sharinghub_url and not self.frame_ancestors:
+            return (Site.of(self.sharinghub_url).origin,)
+        return self.frame_ancestors
 
     @property
     def mlflow_host(self) -> str:

@@ -6,7 +6,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -56,16 +56,25 @@ class Throttle:
     def __len__(self) -> int:
         return len(self._records)
 
-    @contextmanager
-    def attempt(self, asker: Asker) -> Iterator[None]:
+    def attempt(self, asker: Asker) -> AbstractContextManager[None]:
         """Let somebody's credential be tried, at the expense of his address if it is refused.
 
         Raises TooManyAttempts.
         """
-        if asker.proven or not asker.credential.client or asker.credential.kind in _NEVER_MADE_UP:
+        if asker.proven or asker.credential.kind in _NEVER_MADE_UP:
+            return nullcontext()
+        return self.attempt_from(asker.credential.client)
+
+    @contextmanager
+    def attempt_from(self, client: str) -> Iterator[None]:
+        """Let something be tried at the expense of an address; one that is not known pays nothing.
+
+        Raises TooManyAttempts.
+        """
+        if not client:
             yield
             return
-        record = self._admitted(_network(asker.credential.client))
+        record = self._admitted(_network(client))
         record.under_way += 1
         try:
             yield

@@ -9,7 +9,8 @@ from extauthz.edge.request import Request
 from extauthz.edge.scope import View, is_project_path, scope_of
 from extauthz.edge.site import Site
 
-_LONGEST_ADDRESS: Final = 2048
+# It travels in a cookie, and in an address.
+_LONGEST_ADDRESS: Final = 1024
 _QUERY: Final = re.compile(r"[\x21-\x7e]*")
 # Set when somebody is sent to sign in unasked. If he comes back and is still nobody, it is no use
 # to send him again.
@@ -23,10 +24,10 @@ def wanted_view(request: Request, site: Site) -> View | None:
 
 
 def address_of(view: View, query: str | None, site: Site) -> str:
-    """Return our address of a view, without the query if that is too long to travel."""
+    """Return our address of a view, or of where it begins if that is too long to travel."""
     address = site.view(view.project, view.path)
     whole = address if query is None else f"{address}?{query}"
-    return whole if len(whole) <= _LONGEST_ADDRESS else address
+    return whole if len(whole) <= _LONGEST_ADDRESS else site.view(view.project)
 
 
 def own_address(target: str, site: Site) -> str | None:

@@ -12,7 +12,12 @@ from pathlib import Path
 
 @contextmanager
 def running(
-    argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    user: str | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process in a group of its own until the block ends; its output goes to `log`."""
     with log.open("ab") as output:
@@ -23,6 +28,7 @@ def running(
             env=clean_environment() | dict(env or {}),
             cwd=cwd,
             start_new_session=True,
+            user=user,
         )
     try:
         yield process

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import SecretStr
 
+from extauthz.edge.cookies import expired
 from extauthz.edge.credentials import VISITOR, Credential, Kind
 from extauthz.edge.csrf import refuse_foreign, refuse_header_cookies, refuse_unexplained
 from extauthz.edge.errors import BadRequest, Forbidden, Refusal
@@ -101,11 +102,9 @@ def test_basic_from_a_browser_is_like_a_session(name: str) -> None:
     assert verdict("POST", BASIC | {name: "empty"}, TOKEN) is Forbidden
 
 
-def ends_of(name: str) -> list[str]:
+def ends_of(name: str, path: str = "/mlflow/") -> list[str]:
     """Return what ends a cookie of our own, and one that a sibling has set for both of us."""
-    end = f"{name}=; Path=/; Max-Age=0"
-    domains = ("hub.example.org", "example.org")
-    return [end, *(f"{end}; Domain={domain}" for domain in domains)]
+    return list(expired(name, SITE, path))
 
 
 @pytest.mark.parametrize(
@@ -134,4 +133,11 @@ def test_an_answer_has_room_for_what_it_ends() -> None:
     many = "; ".join(f"mlflow-request-header-{number}=x" for number in range(500))
     with pytest.raises(BadRequest) as raised:
         refuse_header_cookies(request("GET", {"cookie": many}), SITE)
-    assert len(raised.value.cookies) == 20 * 3
+    assert len(raised.value.cookies) == 60
+
+
+def test_what_a_sibling_has_set_for_one_project_is_ended_too() -> None:
+    ends = ends_of("mlflow-request-header-X", "/mlflow/a/b/tracking/graphql")
+    assert "mlflow-request-header-X=; Path=/mlflow/a/b; Max-Age=0; Domain=example.org" in ends
+    assert "mlflow-request-header-X=; Path=/mlflow/a/b/; Max-Age=0; Domain=example.org" in ends
+    assert len(ends) == len(set(ends)) < 60
