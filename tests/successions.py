@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Succession:
     gitlab: GitLab
     server: MLflow
     settings: Mapping[str, str]
-    _running: ExitStack = field(default_factory=ExitStack)
+    _running: ExitStack = field(default_factory=ExitStack, init=False)
 
     def start(self, **settings: str) -> Edge:
         """Run an edge, with other settings than before where they are given."""
@@ -45,7 +46,7 @@ class Succession:
         self.stop()
         self.start(**settings)
         for path in ("/version", "/auth/logout"):
-            eventually(lambda path=path: _status(front.envoy.port, path), 200)  # type: ignore[misc]
+            eventually(partial(_status, front.envoy.port, path), 200)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from extauthz.edge.credentials import SESSION_COOKIE
 from extauthz.edge.page import SECURITY_POLICY
 from extauthz.edge.site import Site
 from tests.gitlab_browser import Browser
+from tests.polling import eventually
 from tests.servers.stack import Stack
 
 Headers = Iterable[tuple[str, str]]
@@ -54,6 +55,12 @@ class Cookie:
     def path(self) -> str:
         """The path below which it is sent."""
         return self.attributes["path"]
+
+    @property
+    def key(self) -> str:
+        """What tells it from others in a browser: its name, beside those of whole domains."""
+        domain = self.attributes.get("domain", "")
+        return f"{self.name} of {domain}" if domain else self.name
 
     @property
     def gone(self) -> bool:
@@ -206,9 +213,11 @@ class Visitor:
         """The cookies of sign-ins under way."""
         return [cookie for name, cookie in self.cookies.items() if _HANDSHAKE in name]
 
-    def plant(self, name: str, value: str) -> None:
-        """Put a cookie into the browser that we did not set."""
-        self.cookies[name] = Cookie(name, value, {"path": f"{self.site.prefix}/"})
+    def plant(self, name: str, value: str, *, domain: str = "") -> None:
+        """Put a cookie into the browser that we did not set, maybe of a whole domain."""
+        attributes = {"path": f"{self.site.prefix}/"} | ({"domain": domain} if domain else {})
+        cookie = Cookie(name, value, attributes)
+        self.cookies[cookie.key] = cookie
 
     def _is_gitlabs(self, address: str) -> bool:
         return address.startswith(f"{self.stack.gitlab.url}/")
@@ -221,14 +230,17 @@ class Visitor:
 
     def _keep(self, cookie: Cookie) -> None:
         """Do with a cookie what a browser does; one that it would not take is a defect."""
+        if cookie.gone:
+            kept = self.cookies.get(cookie.key)
+            if kept and kept.path == cookie.path:
+                del self.cookies[cookie.key]
+            return
         assert len(cookie.name) + len(cookie.value) <= _LARGEST_COOKIE, cookie.name
         assert ("secure" in cookie.attributes) is self.site.secure
         assert "domain" not in cookie.attributes
         assert cookie.path == "/" or not cookie.name.startswith("__Host-")
-        if cookie.gone:
-            self.cookies.pop(cookie.name, None)
-        elif not any(name in cookie.name for name in self.refused):
-            self.cookies[cookie.name] = cookie
+        if not any(name in cookie.name for name in self.refused):
+            self.cookies[cookie.key] = cookie
 
 
 def is_page(shown: Shown, status: int) -> None:
@@ -250,6 +262,15 @@ def is_refused(visitor: Visitor, shown: Shown, status: int) -> str:
     (way,) = shown.links.values()
     assert way.partition("?")[0] == visitor.url("/auth/login")
     return way
+
+
+def recovers(visitor: Visitor, way: str, target: str) -> None:
+    """Hold that the way leads on to the target, once GitLab is right and well again."""
+    visitor.stack.gitlab.tamper()
+    visitor.stack.gitlab.heal()
+    eventually(lambda: visitor.visit(way).url, visitor.url(target))
+    assert visitor.session
+    assert visitor.open(target).status == 200
 
 
 def asked_of(address: str) -> dict[str, str]:

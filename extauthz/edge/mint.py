@@ -91,7 +91,9 @@ class Mint:
 
     def _in_sharinghub(self, project: str) -> str:
         settings = self._settings
-        items = f"ui/#/api/stac/collections/{quote(settings.sharinghub_stac_collection, safe='')}/items"
+        items = (
+            f"ui/#/api/stac/collections/{quote(settings.sharinghub_stac_collection, safe='')}/items"
+        )
         return f"{settings.sharinghub_url}/{items}/{project}" if project else ""
 
     def _global_grant(self, access: GlobalAccess) -> Grant:

@@ -23,6 +23,8 @@ from extauthz.edge.credentials import SESSION_COOKIE, Credential, Kind, two_sess
 from extauthz.edge.errors import (
     BadRequest,
     Forbidden,
+    MethodNotAllowed,
+    NotFound,
     Refusal,
     TooManyAttempts,
     Unauthenticated,
@@ -120,7 +122,10 @@ class Pages:
         """Send a browser to GitLab."""
         target = self._target(request)
         handshake, cookies = self.handshakes.begin(target, _cookies(request))
-        return _go(await self.oidc.authorization_url(handshake), cookies)
+        try:
+            return _go(await self.oidc.authorization_url(handshake), cookies)
+        except Refusal as refusal:
+            return _refused(refusal, request, self._again(target))
 
     async def authorize(self, request: web.Request) -> web.Response:
         """Take a browser back from GitLab, and to where it wanted to go."""
@@ -129,8 +134,7 @@ class Pages:
         try:
             session = await self._signed_in(request, handshake)
         except Refusal as refusal:
-            again = login_address(self.site, handshake.target)
-            return _refused(refusal, request, Link("Try again", again), [used_up])
+            return _refused(refusal, request, self._again(handshake.target), [used_up])
         return _go(handshake.target, [session, used_up])
 
     async def ask_to_sign_out(self, request: web.Request) -> web.Response:
@@ -164,8 +168,12 @@ class Pages:
                 return await handler(request)
         except Refusal as refusal:
             return _refused(refusal, request, way_in)
-        except web.HTTPException as answer:
+        except web.HTTPMethodNotAllowed as error:
+            answer = _refused(MethodNotAllowed("This page has no use for it."), request, way_in)
+            answer.headers["allow"] = error.headers["allow"]
             return answer
+        except web.HTTPException:
+            return _refused(NotFound("There is no such page."), request, way_in)
         except TimeoutError:
             return _refused(Unavailable("That took too long. Try again."), request, way_in)
         except Exception as error:  # noqa: BLE001 - fail closed, and with a page
@@ -185,6 +193,9 @@ class Pages:
 
     def _path(self, path: str) -> str:
         return f"{self.site.prefix}{path}"
+
+    def _again(self, target: str) -> Link:
+        return Link("Try again", login_address(self.site, target))
 
     def _target(self, request: web.Request) -> str:
         """Return where somebody goes once he has signed in: always a place of ours."""

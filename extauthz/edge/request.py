@@ -44,7 +44,8 @@ class Request:
         path, mark, query = http.path.partition("?")
         headers = _headers(http)
         return cls(
-            id=http.id,
+            # The one that Envoy logs; its own is that of a stream.
+            id=headers.get("x-request-id", http.id),
             method=http.method,
             host=http.host,
             path=path,

@@ -6,7 +6,7 @@ from typing import Final
 from extauthz.edge.cookies import own_cookie, own_name, values_of
 from extauthz.edge.errors import Refusal
 from extauthz.edge.request import Request
-from extauthz.edge.scope import View, is_project_path, scope_of
+from extauthz.edge.scope import Page, Scope, View, is_project_path, scope_of
 from extauthz.edge.site import Site
 
 # It travels in a cookie, and in an address.
@@ -20,7 +20,8 @@ _SECONDS_TRIED: Final = 30
 
 def wanted_view(request: Request, site: Site) -> View | None:
     """Return the view that a request is for."""
-    return _view(request.path, site)
+    scope = _scope(request.path, site)
+    return scope if isinstance(scope, View) else None
 
 
 def address_of(view: View, query: str | None, site: Site) -> str:
@@ -31,15 +32,18 @@ def address_of(view: View, query: str | None, site: Site) -> str:
 
 
 def own_address(target: str, site: Site) -> str | None:
-    """Return our address of a target, None if it is not the path and query of a view.
+    """Return our address of a target, None if it is neither in a view nor leads to one.
 
     Built from what was understood of it, so that no redirect leads anywhere else (CWE-601).
     """
     path, mark, query = target.partition("?")
-    view = _view(path, site)
-    if view is None or not _QUERY.fullmatch(query):
-        return None
-    return address_of(view, query if mark else None, site)
+    match _scope(path, site):
+        case View() as view if _QUERY.fullmatch(query):
+            return address_of(view, query if mark else None, site)
+        case Page(number=int(number)):
+            return site.view(None, f"/auth/p/{number}")
+        case _:
+            return None
 
 
 def project_address(project: str, site: Site) -> str | None:
@@ -57,9 +61,8 @@ def has_tried(request: Request, site: Site) -> bool:
     return bool(values_of(own_name(_TRIED, site), request.headers.get("cookie", "")))
 
 
-def _view(path: str, site: Site) -> View | None:
+def _scope(path: str, site: Site) -> Scope | None:
     try:
-        scope = scope_of(path, prefix=site.prefix)
+        return scope_of(path, prefix=site.prefix)
     except Refusal:
         return None
-    return scope if isinstance(scope, View) else None

@@ -26,7 +26,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--no-proxy-server"),
 )
 # MLflow's page is large, and the machine may be busy.
-PATIENCE = 30_000
+PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
 
 Visit = Callable[..., Awaitable[Visitor]]

@@ -56,6 +56,12 @@ class ForeignPage:
         await self.page.evaluate(_FRAME, url)
         return self.page.frames[-1]
 
+    async def is_refused_a_frame(self, url: str) -> None:
+        """Fail if an address lets itself be shown within the page."""
+        frame = await self.frame(url)
+        # Where Chromium puts an error in place of a page.
+        await frame.wait_for_url(lambda shown: shown.startswith("chrome-error:"))
+
 
 @asynccontextmanager
 async def foreign_site() -> AsyncIterator[int]:

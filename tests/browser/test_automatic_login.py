@@ -71,5 +71,3 @@ async def test_signing_out_is_not_undone_by_the_next_page(tenants: Tenants, visi
     await expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
     await page.reload()
     await expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
-
-

@@ -44,7 +44,9 @@ async def test_below_a_path_of_a_shared_host(shared_host: Stack, visit: Visit) -
     assert (cookie["name"], cookie["path"]) == ("mlflow-session", "/mlflow/")
     assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")
     assert cookie["domain"] == "sharinghub.example.org"
-    assert [path for path in visitor.asked_of_us() if not path.startswith("/mlflow/")] == []
+    asked = visitor.asked_of_us()
+    assert len(asked) > 20
+    assert [path for path in asked if not path.startswith("/mlflow/")] == []
 
 
 async def test_at_the_root_of_its_own_host(own_host: Stack, visit: Visit) -> None:

@@ -8,7 +8,15 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.experiments import CREATE, SEARCH, experiment_in, experiments_in
+from tests.browser.experiments import (
+    CREATE,
+    SEARCH,
+    UPLOAD,
+    artifacts_of,
+    experiment_in,
+    experiments_in,
+    run_in,
+)
 from tests.browser.foreign import ForeignPage, foreign_site
 from tests.browser.visitor import Visitor
 from tests.gitlab import DEVELOPER
@@ -46,37 +54,40 @@ async def test_a_script_of_another_origin_changes_nothing(
     host: str, port: int, tenants: Tenants, visit: Visit
 ) -> None:
     project = tenants.project()
-    there = {experiment_in(project)}
+    run, view = run_in(project), f"/{project.path}/tracking/"
+    there = experiments_in(project)
     visitor = await visit(tenants.stack, project.member(DEVELOPER))
     await visitor.sign_in()
     foreign = await lured(visitor, host, port)
-    for path in (CREATE, CREATE.removeprefix("ajax-")):
-        url, body = visitor.url(f"/{project.path}/tracking/{path}"), json.dumps({"name": "forged"})
-        # It is sent, and the script does not learn what was answered.
+    upload, create = f"{UPLOAD}?run_uuid={run.id}&path=file", json.dumps({"name": "forged"})
+    # They are sent, and the script does not learn what was answered.
+    for path, body in ((upload, "forged"), (CREATE, create), ("graphql", "{}")):
+        url = visitor.url(f"{view}{path}")
         assert await foreign.send(url, method="POST", mode="no-cors", body=body) == "opaque "
-        for headers in ({}, {"content-type": "application/json"}):
-            assert not await foreign.send(url, method="POST", headers=headers, body=body)
-    assert experiments_in(project) == there
+        assert not await foreign.send(url, method="POST", body=body)
+    # This one is not even sent: the browser asks before it sends JSON, and is refused.
+    json_type = {"content-type": "application/json"}
+    url = visitor.url(f"{view}{CREATE}")
+    assert not await foreign.send(url, method="POST", headers=json_type, body=create)
+    assert (artifacts_of(project, run), experiments_in(project)) == ([], there)
     # The same from a page of ours is taken.
-    await visitor.page.goto(visitor.url(f"/{project.path}/tracking/"), wait_until="commit")
-    made = await visitor.fetch(CREATE, "POST", json.dumps({"name": "honest"}), kind="text/plain")
-    assert made.status == 200
-    assert experiments_in(project) == {*there, "honest"}
+    await visitor.page.goto(visitor.url(view), wait_until="commit")
+    taken = await visitor.fetch(upload, "POST", "honest", kind="text/plain")
+    assert taken.status == 200, taken.text
+    assert artifacts_of(project, run) == ["file"]
 
 
 async def test_a_form_of_another_origin_changes_nothing(
     host: str, port: int, tenants: Tenants, visit: Visit
 ) -> None:
     project = tenants.project()
-    there = {experiment_in(project)}
+    run = run_in(project)
     visitor = await visit(tenants.stack, project.member(DEVELOPER))
     await visitor.sign_in()
     foreign = await lured(visitor, host, port)
-    url = visitor.url(f"/{project.path}/tracking/{CREATE}")
-    # {"name": "forged", "tags": [], "x": "="}
-    shown = await foreign.submit(url, '{"name": "forged", "tags": [], "x": "', '"}')
-    assert REFUSED in shown
-    assert experiments_in(project) == there
+    path = f"/{project.path}/tracking/{UPLOAD}?run_uuid={run.id}&path=file"
+    assert REFUSED in await foreign.submit(visitor.url(path), "forged")
+    assert artifacts_of(project, run) == []
 
 
 async def test_nobody_is_signed_out_by_another_origin(
@@ -122,16 +133,13 @@ async def test_no_page_is_shown_within_one_of_another_origin(
     experiment_in(project)
     visitor = await visit(tenants.stack, project.member(DEVELOPER))
     foreign = await lured(visitor, host, port)
-    view = f"/{project.path}/tracking/"
-    paths = ("/auth/", "/auth/logout", view)
+    paths = ("/auth/", "/auth/logout", f"/{project.path}/tracking/")
     for path in paths:
-        frame = await foreign.frame(visitor.url(path))
-        assert frame.url == "chrome-error://chromewebdata/", path
+        await foreign.is_refused_a_frame(visitor.url(path))
     await visitor.sign_in()
     foreign = await lured(visitor, host, port)
     for path in paths:
-        frame = await foreign.frame(visitor.url(path))
-        assert frame.url == "chrome-error://chromewebdata/", path
+        await foreign.is_refused_a_frame(visitor.url(path))
     # The same way shows a page that lets itself be shown.
     frame = await foreign.frame(f"http://{host}:{port}/")
     await expect(frame.get_by_role("heading")).to_have_text("Elsewhere")

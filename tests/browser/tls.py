@@ -42,6 +42,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def certificate(folder: Path, hosts: Sequence[str]) -> ssl.SSLContext:
     """Make a certificate that nobody has signed, and return what serves it."""
     key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     now = datetime.now(UTC)
     made = (
@@ -52,7 +53,7 @@ def certificate(folder: Path, hosts: Sequence[str]) -> ssl.SSLContext:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(h) for h in hosts]), critical=False)
+        .add_extension(names, critical=False)
         .sign(key, hashes.SHA256())
     )
     file = folder / "front.pem"

@@ -18,7 +18,7 @@ _FETCH = """async ([url, method, body, kind]) => {
 }"""
 
 
-@dataclass(slots=True)
+@dataclass
 class Visitor:
     """The browser of a GitLab user, before one of our sites.
 
@@ -33,7 +33,7 @@ class Visitor:
 
     def __post_init__(self) -> None:
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self._console(message))
+        self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def url(self, path: str) -> str:
@@ -59,11 +59,11 @@ class Visitor:
         await self.page.get_by_role("button", name=decision).click()
 
     async def arrive(self, path: str = "/**") -> None:
-        """Wait until the browser shows an address of the site."""
-        await self.page.wait_for_url(self.url(path), wait_until="commit")
+        """Wait until the browser has loaded an address of the site."""
+        await self.page.wait_for_url(self.url(path))
 
     async def until_shown(self, wanted: Locator, *, wait: float = 20) -> None:
-        """Load the page again until it shows something, for permissions are kept for a second."""
+        """Load a page of ours again until it shows something: answers are kept for a second."""
         deadline = time.monotonic() + wait
         while not await wanted.count():
             assert time.monotonic() < deadline, f"{wanted} is not on {self.page.url}"

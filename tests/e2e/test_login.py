@@ -9,8 +9,12 @@ from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
+from pydantic import SecretStr
 
+from extauthz.edge.handshake import Handshakes
+from extauthz.edge.seal import Seal
 from tests.gitlab import DEVELOPER
+from tests.servers.edge import SECRET_KEY
 from tests.servers.stack import Stack, login_gateway
 from tests.tenants import Project, Tenants
 from tests.visitor import NAVIGATION, Headers, Visitor, asked_of, is_page, is_refused
@@ -127,20 +131,22 @@ class TestTheWayBack:
         assert visitor.user in shown.text
 
 
-@pytest.mark.parametrize("line", range(0, 1000, 100))
-def test_no_login_takes_a_target_elsewhere(front: Stack, line: int) -> None:
-    """Threat 56, CWE-601: the corpus of the unit test, a part at a time."""
-    entries = Path(__file__).parents[1] / "unit/open_redirects.txt"
-    lines = [text for text in entries.read_text().splitlines() if not text.startswith("#")]
+def test_no_login_takes_a_target_elsewhere(front: Stack) -> None:
+    """Threat 56, CWE-601: some of the corpus of the unit test, as the cookie would keep it."""
+    lines = (Path(__file__).parents[1] / "unit/open_redirects.txt").read_text().splitlines()
+    entries = [json.loads(line) for line in lines if not line.startswith("#")][::4]
     nobody = Visitor(front, "nobody")
-    for text in lines[line : line + 100 : 5]:
-        for name in ("return_to", "project"):
-            target = json.loads(text).encode(errors="surrogatepass")
-            place, path = front.public_url, f"/auth/login?{name}={quote(target, safe='')}"
-            shown = nobody.open(path)
-            assert shown.status == 302, text
-            assert shown.location.startswith(f"{front.gitlab.url}/oauth/authorize?"), text
-            assert asked_of(shown.location)["redirect_uri"] == f"{place}/auth/authorize"
+    handshakes = Handshakes(Seal([SecretStr(SECRET_KEY)]), nobody.site)
+    for entry in entries:
+        target = quote(entry.encode(errors="surrogatepass"), safe="")
+        for name in ("return_to", "project") if len(target) < 4_000 else ():
+            state = asked_of(nobody.begin(f"/auth/login?{name}={target}"))["state"]
+            cookie = nobody.handshakes[-1]
+            found = handshakes.find(state, f"{cookie.name}={cookie.value}")
+            assert found is not None
+            assert re.fullmatch("[\x21-\x7e]+", found.target)
+            assert found.target.startswith(f"{front.public_url}/")
+            assert not found.target.startswith((f"{front.public_url}//", f"{front.public_url}/\\"))
 
 
 def test_a_login_is_asked_for_with_pkce_state_and_nonce(visitor: Visitor) -> None:

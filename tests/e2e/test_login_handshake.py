@@ -74,7 +74,7 @@ class TestTheState:
         callback = visitor.sign_in(visitor.begin())
         shown = visitor.open(changed(callback, state=state))
         is_refused(visitor, shown, 400)
-        assert state not in shown.text.replace("\r\n", "\n") or state in ("\x00", "\u202e")
+        assert state not in shown.text
 
     def test_works_once(self, visitor: Visitor, other: Visitor) -> None:
         callback = visitor.sign_in(visitor.begin())
@@ -127,7 +127,7 @@ class TestTheState:
         """Code injection: PKCE and the nonce bind a code to the handshake it was asked for in."""
         theirs = visitor.sign_in(visitor.begin())
         own = other.sign_in(other.begin())
-        is_refused(other, other.open(changed(own, code=asked_of(theirs)["code"])), 400)
+        is_refused(other, other.open(changed(own, code=asked_of(theirs)["code"])), 401)
 
 
 class TestManyTabs:
@@ -179,6 +179,13 @@ class TestManyTabs:
             way = is_refused(visitor, visitor.open(f"/?tab={number}&x={'y' * 1500}"), 401)
             authorization = visitor.begin(way)
         assert visitor.visit(visitor.sign_in(authorization)).status == 200
+        assert visitor.session
+
+    def test_that_a_sibling_domain_made_up_do_not_lock_anybody_out(self, visitor: Visitor) -> None:
+        """Cookie tossing: a browser keeps some 180 cookies of a domain, Envoy takes 100 headers."""
+        for number in range(150):
+            visitor.plant(f"mlflow-login-{number:012x}", "made-up")
+        assert visitor.visit("/auth/login").status == 200
         assert visitor.session
 
     def test_beside_large_cookies_of_the_same_host_still_sign_in(self, visitor: Visitor) -> None:
