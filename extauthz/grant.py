@@ -75,7 +75,7 @@ class Why(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """Where the page in MLflow's UI leads; absolute URLs, or empty where there is none."""
+    """Where the bar above MLflow's page leads; absolute URLs, or empty where there is none."""
 
     project: str = ""
     home: str = ""
@@ -86,8 +86,8 @@ class Links:
 class Grant:
     """What one request may do.
 
-    `project_id`, `project_path` and `links` belong to the project view, `projects` (GitLab ids,
-    ascending) to the global view. `why` says why the role is only READ.
+    `project_id` and `project_path` belong to the project view, `projects` (GitLab ids, ascending)
+    to the global view, `links` to both. `why` says why the role is only READ.
     """
 
     view: View
@@ -264,10 +264,11 @@ def _claims(grant: Grant) -> dict[str, object]:
     if grant.why is not None:
         claims["why"] = grant.why
     if grant.view is View.PROJECT:
-        links = [grant.links.project, grant.links.home, grant.links.logout]
-        claims |= {"id": grant.project_id, "path": grant.project_path, "links": links}
+        claims |= {"id": grant.project_id, "path": grant.project_path}
     if grant.view is View.GLOBAL:
         claims["ids"] = pack_ids(grant.projects)
+    if grant.view in (View.PROJECT, View.GLOBAL):
+        claims["links"] = [grant.links.project, grant.links.home, grant.links.logout]
     return claims
 
 

@@ -233,10 +233,13 @@ class Upstream:
                 # tokens it does not know, and a revoked one must not be served stale.
                 message = f"{self._name} limits how often this credential may ask."
                 raise Throttled(message, retry_after=_retry_after(response))
-            case status if status in _REDIRECTS:
+            case status if status in _REDIRECTS and call.body is None and call.form is None:
                 return Answer(status, location=response.headers.get("Location", ""))
             case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 return await self._failure(call, response)
+            case status if status in _REDIRECTS:
+                # Only what is got can have moved.
+                raise self._outage("redirected the question")
             case status if response.content_type != "application/json":
                 raise self._outage(f"answered {status} without JSON")
             case status:

@@ -67,7 +67,8 @@ class Stack:
             instance=self._settings.instance,
             backend_store_uri=self._settings.mlflow_backend_store_uri,
             artifacts_destination=self._settings.mlflow_artifacts_destination,
-            public_url=self._settings.public_url,
+            public_url=self._settings.site.origin,
+            framed_by=self._settings.framed_by,
         )
         probe = Probe(Address(host=LOOPBACK, port=port), "/health")
         return Part(MLFLOW, tuple(argv), _unbuffered({**foreign(os.environ), **environ}), probe)

@@ -1,8 +1,10 @@
 """MLflow's server with the plugin: what `mlflow server --app-name extauthz` runs."""
 
+import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.orm import Session
@@ -13,6 +15,8 @@ from extauthz.plugin.gate import Gate
 from extauthz.plugin.grants import VerifiedGrants
 from extauthz.plugin.instance import ForeignInstance
 from extauthz.plugin.settings import Settings, SettingsError
+
+log: Final = logging.getLogger(__name__)
 
 # uvicorn's code for an app that fails the same way on every restart; it then stops all workers.
 _STARTUP_FAILURE: Final = 3
@@ -46,15 +50,40 @@ def build(settings: Settings) -> Gate:
     # MLflow reads its environment while it is imported.
     from mlflow.server import app as flask_app  # noqa: PLC0415
 
-    from extauthz.plugin import guard, instance, projects, rows, stores, writes  # noqa: PLC0415
+    from extauthz.plugin import (  # noqa: PLC0415
+        guard,
+        instance,
+        inventory,
+        page,
+        projects,
+        rows,
+        stores,
+        writes,
+    )
 
+    _check_inventory(inventory.unknown(flask_app), tolerant=settings.tolerant)
     tracking, registry = stores.install()
     for engine in {tracking, registry}:
         instance.claim(engine, settings.instance)
     rows.watch(Session)
     writes.watch(Session)
+    server = guard.guarded(flask_app)
+    page.add_to(server, Path(flask_app.static_folder), framed_by=settings.framed_by)
     return Gate(
-        guard.guarded(flask_app),
+        server,
         grants=VerifiedGrants(GrantVerifier(settings.keys, instance=settings.instance)),
         owners=projects.Owners(tracking=tracking, registry=registry),
     )
+
+
+def _check_inventory(unknown: Sequence[str], *, tolerant: bool) -> None:
+    """Refuse an MLflow that has more than is known of it; raises SettingsError."""
+    if not unknown:
+        return
+    message = f"this MLflow has parts that extauthz does not know: {', '.join(unknown)}"
+    if not tolerant:
+        raise SettingsError(
+            f"{message}. Use a version that it knows, or set MLFLOW_UNCLASSIFIED=warn to start "
+            "without them"
+        )
+    log.warning("inventory.unknown: %s", message)

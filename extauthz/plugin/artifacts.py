@@ -13,7 +13,11 @@ from extauthz.plugin.refusals import Denied, Malformed, Missing
 _ODD: Final = re.compile(r"[\x00-\x1f\x7f\\#\ud800-\udfff]")
 # MLflow parses a path as a URL, which drops leading spaces and lowers the case of a scheme.
 _ODD_START: Final = re.compile(r"\s|(?:file|[A-Za-z]):", re.IGNORECASE)
-_ROOT: Final = re.compile(r"[1-9][0-9]*/(?:[0-9a-f]{32}|models/m-[0-9a-f]{32})/artifacts(?:/|$)")
+# As clients may name them; MLflow's own ids are `tr-` or nothing, and 32 digits.
+TRACE_ID: Final = "[0-9A-Za-z][0-9A-Za-z_-]{0,49}"
+_ROOT: Final = re.compile(
+    rf"[1-9][0-9]*/(?:[0-9a-f]{{32}}|models/m-[0-9a-f]{{32}}|traces/{TRACE_ID})/artifacts(?:/|$)"
+)
 _WORKSPACES: Final = "workspaces/"
 # In bytes: what Linux takes as a name, and half of what it takes as a path.
 _LONGEST_NAME: Final = 255
@@ -40,9 +44,9 @@ def check_within(path: str) -> None:
 def check_stored(path: str, workspace: str) -> None:
     """Check a path below the storage root, as clients of the artifact proxy send it.
 
-    It must be at or below `<experiment>/<run>/artifacts` or
-    `<experiment>/models/<model>/artifacts`, so that nothing at the level of an experiment or above
-    is listed or deleted. Raises Malformed, Missing for another project's, Denied for the rest.
+    It must be at or below `<experiment>/<run>/artifacts`, or the same of `models/<model>` or
+    `traces/<trace>`, so that nothing at the level of an experiment or above is listed or deleted.
+    Raises Malformed, Missing for another project's, Denied for the rest.
     """
     check_within(path)
     inside = _inside(path, workspace)
@@ -50,7 +54,7 @@ def check_stored(path: str, workspace: str) -> None:
         raise Missing("There is no such artifact in this project")
     root = _ROOT.match(inside)
     if root is None:
-        raise Denied("Only the artifacts of a run or of a model are served")
+        raise Denied("Only the artifacts of a run, a model or a trace are served")
     # Other endpoints take the rest by itself: what they would refuse must not be stored.
     if below := inside[root.end() :]:
         check_within(below)
@@ -60,7 +64,7 @@ def check_file(path: str, workspace: str) -> None:
     """Check the path of one file: as check_stored, and below such a root, not the root itself."""
     check_stored(path, workspace)
     if _ROOT.fullmatch(_inside(path, workspace)):
-        raise Malformed("Name a file below the artifacts of a run or of a model")
+        raise Malformed("Name a file below the artifacts of a run, a model or a trace")
 
 
 def _inside(path: str, workspace: str) -> str:

@@ -37,11 +37,11 @@ class BoundedBodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; Flask has nothing else."""
         try:
-            body = await _read(receive, _limit(scope["method"]))
+            body = await read(receive, _limit(scope["method"]))
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send)
         else:
-            await self._app(_framed(scope, body), _once(body, receive), send)
+            await self._app(_framed(scope, body), once(body, receive), send)
 
 
 def _limit(method: str) -> int:
@@ -52,7 +52,8 @@ def _limit(method: str) -> int:
     return LARGEST if writes else LARGEST_OF_A_READER
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
+async def read(receive: Receive, limit: int) -> bytes:
+    """Return a whole body; raises TooLarge, Malformed."""
     body = bytearray()
     while True:
         message = await receive()
@@ -60,12 +61,13 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise Malformed("The client has left before the body ended")
         body += message.get("body", b"")
         if len(body) > limit:
-            raise _refusal(limit)
+            raise too_large(limit)
         if not message.get("more_body", False):
             return bytes(body)
 
 
-def _refusal(limit: int) -> Refusal:
+def too_large(limit: int) -> Refusal:
+    """Return the refusal of a body that has more bytes than the limit."""
     if not limit:
         # MLflow would read it in place of a missing query.
         return Malformed("A request that only reads must not have a body")
@@ -80,7 +82,7 @@ def _framed(scope: Scope, body: bytes) -> Scope:
     return {**scope, "headers": headers}
 
 
-def _once(body: bytes, receive: Receive) -> Receive:
+def once(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that yields a body that has been read, and then what comes after it."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

@@ -1,6 +1,7 @@
 """How MLflow is started with the plugin: its command line and its environment."""
 
 import sys
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -41,10 +42,12 @@ def environment(
     artifacts_destination: str,
     grant_key_previous: SecretStr | None = None,
     public_url: str = "http://localhost:5000",
+    framed_by: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return what to add to the environment of `command`.
 
-    `public_url` is where browsers see MLflow: its origin is the one that may write.
+    `public_url` is where browsers see MLflow: its origin is the one that may write. `framed_by` are
+    the origins of other sites whose pages may show MLflow in a frame.
     """
     settings = {
         "GRANT_KEY": grant_key.get_secret_value(),
@@ -53,6 +56,7 @@ def environment(
         "MLFLOW_BACKEND_STORE_URI": backend_store_uri,
         "MLFLOW_ARTIFACTS_DESTINATION": artifacts_destination,
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": origin(public_url),
+        "FRAME_ANCESTORS": ",".join(framed_by),
         # Jobs would run in threads that no grant covers.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         # The gateway fetches URLs that clients choose, with secrets that all projects share.

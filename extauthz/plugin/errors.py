@@ -3,6 +3,7 @@
 MLflow quotes SQL with its parameters, database addresses and file paths in its error messages.
 """
 
+import json
 import logging
 import re
 from http import HTTPStatus
@@ -17,7 +18,7 @@ log: Final = logging.getLogger(__name__)
 _INTERNAL: Final = "MLflow failed at this request; the server's log says why"
 _REFUSED: Final = "The database refused this request: check its values"
 # Statements grow with what a filter asks for.
-_LOGGED: Final = 2000
+LOGGED: Final = 2000
 # The class of a driver's error, as SQLAlchemy writes it, a statement, or a link to explanations.
 _INSIDES: Final = re.compile(
     r"\((?=[\w.]{0,99}(?:[Ee]rr|[Ee]xception|Violation))[\w.]{1,100}\)"
@@ -44,7 +45,7 @@ def without_insides(response: Response) -> Response:
     told = _told(response)
     if told is None:
         return response
-    log.error("request.failed: %s", response.get_data(as_text=True)[:_LOGGED])
+    log.error("request.failed: %s", response.get_data(as_text=True)[:LOGGED])
     answer: Response = jsonify(told)
     answer.status_code = response.status_code
     if retry := response.headers.get("Retry-After"):
@@ -54,35 +55,44 @@ def without_insides(response: Response) -> Response:
 
 def _told(response: Response) -> dict[str, Any] | None:
     """Return what is told in place of an answer, None if it may stay as it is."""
-    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        code = _given(response).get("error_code", "INTERNAL_ERROR")
-        return {"error_code": code, "message": _INTERNAL}
-    if response.is_streamed:
+    status = response.status_code
+    if response.is_streamed and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return None
-    if response.status_code >= HTTPStatus.BAD_REQUEST:
-        if not _INSIDES.search(response.get_data(as_text=True)):
-            return None
-        given = _given(response)
-        code = given.get("error_code", "INVALID_PARAMETER_VALUE")
-        return {"error_code": code, "message": _outside(str(given.get("message", "")))}
+    if status >= HTTPStatus.BAD_REQUEST:
+        return told_of(status, response.get_data(as_text=True))
     if request.url_rule and request.url_rule.rule == GRAPHQL:
         return _told_of_graphql(response)
     return None
+
+
+def told_of(status: int, text: str) -> dict[str, Any] | None:
+    """Return what is told in place of the text of an error, None if it may stay as it is."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        code = _parsed(text).get("error_code", "INTERNAL_ERROR")
+        return {"error_code": code, "message": _INTERNAL}
+    if not _INSIDES.search(text):
+        return None
+    given = _parsed(text)
+    code = given.get("error_code", "INVALID_PARAMETER_VALUE")
+    return {"error_code": code, "message": _outside(str(given.get("message", "")))}
 
 
 def _told_of_graphql(response: Response) -> dict[str, Any] | None:
     """GraphQL answers 200 and lists the errors of its resolvers."""
     if response.get_data().rstrip().endswith(b'"errors":null}'):
         return None
-    given = _given(response)
+    given = _parsed(response.get_data(as_text=True))
     errors = [str(error) for error in given.get("errors") or ()]
     if not any(map(_INSIDES.search, errors)):
         return None
     return given | {"errors": [_outside(error) for error in errors]}
 
 
-def _given(response: Response) -> dict[str, Any]:
-    given = response.get_json(silent=True)
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        given = json.loads(text)
+    except ValueError:
+        return {}
     return given if isinstance(given, dict) else {}
 
 

@@ -127,6 +127,8 @@ def _clean(received: Headers) -> tuple[Headers, list[bytes]]:
     kept, copies = [], []
     for name, value in received:
         folded = name.lower().replace(b"_", b"-")
+        if folded == b"upgrade":
+            raise Malformed("MLflow has no use for a protocol upgrade")
         if folded not in _REMOVED:
             kept.append((name, value))
         elif b"_" in name:

@@ -31,6 +31,7 @@ from extauthz.plugin.errors import refuse, without_insides
 from extauthz.plugin.gate import refused
 from extauthz.plugin.graphql import check_query
 from extauthz.plugin.narrow import narrow, narrow_to_stored, owner_of
+from extauthz.plugin.otlp import export
 from extauthz.plugin.refusals import Malformed, Refusal
 from extauthz.plugin.roles import check
 from extauthz.plugin.rules import FLASK, GRAPHQL, NATIVE, Artifact, Rule
@@ -38,7 +39,11 @@ from extauthz.plugin.rules import FLASK, GRAPHQL, NATIVE, Artifact, Rule
 # As many as Starlette's bridge has.
 _THREADS: Final = 40
 _LOOK_UPS: Final = 4
-_EXPRESSIONS: Final = ("filter", "order_by", "orderBy")
+_EXPRESSIONS: Final = (
+    *("filter", "filter_string", "filterString", "order_by", "orderBy"),
+    *("filters", "base_filter", "baseFilter"),
+    *("filter_string1", "filterString1", "filter_string2", "filterString2"),
+)
 _LONGEST_EXPRESSION: Final = 16 * 1024
 _CALLS: Final = ("/api/", "/ajax-api/")
 
@@ -84,6 +89,8 @@ def _native(method: str, path: str) -> Endpoint:
             endpoint = health
         case "GET", "server-info":
             endpoint = server_info()
+        case "POST", "traces":
+            endpoint = export
         case "GET", _:
             endpoint = download_artifact
         case _:

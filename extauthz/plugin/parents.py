@@ -4,8 +4,10 @@ MLflow checks the row that a request names, but not each row that a new one poin
 name any logged model, and a logged model any run (both seen in 3.17).
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from itertools import chain
 from typing import Any, Final
 
@@ -17,13 +19,27 @@ from extauthz.plugin.tables import mapped, table_of
 # Columns of new rows that name a row of another table without a foreign key. The registry may be a
 # database of its own, so `stores` looks up the run and the model that a version comes from.
 _NAMED: Final = {
+    "assessments": {
+        "experiment_id": ("experiments", "experiment_id"),
+        "run_id": ("runs", "run_uuid"),
+    },
     "logged_models": {"source_run_id": ("runs", "run_uuid")},
     "logged_model_metrics": {"dataset_uuid": ("datasets", "dataset_uuid")},
+    "review_queue_label_schemas": {"schema_id": ("label_schemas", "schema_id")},
 }
-# What the two ends of a link between runs and their inputs are, by the type beside each.
-_LINKS: Final = frozenset({"inputs", "entity_associations"})
+# Columns that name a row of one table or another: which, says the column of the type beside each.
+_BOTH: Final = {"source_type": "source_id", "destination_type": "destination_id"}
+_TYPED: Final = {
+    # Of an issue that a trace has, the name is the id.
+    "assessments": {"assessment_type": "name"},
+    "inputs": _BOTH,
+    "entity_associations": _BOTH,
+    "evaluation_dataset_records": {"source_type": "source_id"},
+    "review_queue_items": {"item_type": "item_id"},
+}
 _RUN: Final = ("runs", "run_uuid")
 _MODEL: Final = ("logged_models", "model_id")
+_TRACE: Final = ("trace_info", "request_id")
 _ENDS: Final = {
     "RUN": _RUN,
     "RUN_INPUT": _RUN,
@@ -33,9 +49,19 @@ _ENDS: Final = {
     "MODEL_OUTPUT": _MODEL,
     "experiment": ("experiments", "experiment_id"),
     "evaluation_dataset": ("evaluation_datasets", "dataset_id"),
+    "issue": ("issues", "issue_id"),
     "run": _RUN,
-    "trace": ("trace_info", "request_id"),
+    "trace": _TRACE,
+    "TRACE": _TRACE,
 }
+# Types whose id is words, and names no row.
+_WORDS: Final[dict[str, frozenset[object]]] = {
+    "assessments": frozenset({"expectation", "feedback"}),
+    # The registry may be a database of its own; `traces` looks prompts up there.
+    "entity_associations": frozenset({"prompt_version"}),
+    "evaluation_dataset_records": frozenset({None, "CODE", "DOCUMENT", "HUMAN", "UNSPECIFIED"}),
+}
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +96,13 @@ def _references(state: InstanceState[Any]) -> Iterator[Reference]:
 
 
 def _ends(state: InstanceState[Any]) -> Iterator[tuple[str, tuple[str, str]]]:
-    if table_of(state.mapper).name in _LINKS:
-        for end in ("source", "destination"):
-            kind = state.dict[f"{end}_type"]
+    table = table_of(state.mapper).name
+    for name, end in _TYPED.get(table, {}).items():
+        kind = state.dict.get(name)
+        kind = kind.value if isinstance(kind, Enum) else kind
+        if kind not in _WORDS.get(table, ()):
             # An unknown kind of end is a row of no table, which nobody can see.
-            yield f"{end}_id", _ENDS.get(kind, ("", ""))
+            yield end, _ENDS.get(kind or "", ("", ""))
 
 
 def _value(state: InstanceState[Any], column: Column[Any]) -> Any:
@@ -103,15 +131,27 @@ def _is_visible(session: Session, reference: Reference) -> bool:
     mapper = mapped().get(reference.table)
     if mapper is None:
         return False
-    values = dict(reference.key)
+    columns = table_of(mapper).c
+    values = {name: _stored(columns[name], value) for name, value in reference.key}
+    if None in values.values():
+        return False
     primary = [column.name for column in mapper.primary_key]
     if set(primary) == set(values):
         identity = mapper.identity_key_from_primary_key(tuple(values[n] for n in primary))
         if identity in session.identity_map:
             return True  # it was read under the row criteria
-    columns = table_of(mapper).c
     attribute = {
         name: mapper.get_property_by_column(columns[name]).class_attribute for name in values
     }
     found = select(*attribute.values()).where(*(attribute[n] == v for n, v in values.items()))
     return session.execute(found.limit(1)).first() is not None
+
+
+def _stored(column: Column[Any], value: Any) -> Any:
+    """Return an id as its own table has it, None if it has none like that.
+
+    Links have the numbers of experiments as text, which PostgreSQL does not compare with numbers.
+    """
+    if not isinstance(column.type, Integer) or isinstance(value, int):
+        return value
+    return int(value) if _NUMBER.fullmatch(value) else None

@@ -31,7 +31,7 @@ FAMILIES: Final = (
         "jobs would run for all projects at once",
     ),
     _family(
-        rf"{_TWIN}/3\.0/mlflow/(?:\w+/)+invoke\Z|{_TWIN}/3\.0/mlflow/scorers/online-config",
+        rf"{_TWIN}/3\.0/mlflow/(?:\w+/)+invoke\Z|{_TWIN}/3\.0/mlflow/scorers/online-config\Z",
         "it would start a job of the server, which would run for all projects at once",
     ),
     _family(rf"{_TWIN}/3\.0/mlflow/assistant/", "the assistant acts on the server itself"),
@@ -62,6 +62,7 @@ FAMILIES: Final = (
         "this MLflow does not have it",
     ),
     _family(r"/build/", "the pages are at another address"),
+    _family(r"/graphql\Z", "queries are posted"),
 )
 _UNKNOWN: Final = "it is not one that is known to be safe"
 

@@ -36,6 +36,11 @@ def check(grant: Grant | None, rule: Rule | None, path: str = "") -> Rule:
     return rule
 
 
+def reason(grant: Grant) -> str:
+    """Return why a grant only reads, as a sentence; nothing for one that writes."""
+    return "" if grant.role is Role.WRITE else f"{_read_only(grant)}."
+
+
 def _read_only(grant: Grant) -> Refusal:
     if grant.why is Why.STALE:
         return Unavailable("GitLab cannot be reached: nothing can be changed until it can")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from extauthz.grant import View
-from extauthz.plugin import served
+from extauthz.plugin import served, served_evaluation, served_traces
 
 
 class Action(StrEnum):
@@ -49,6 +49,7 @@ Key = tuple[str, str]
 """A method, and a path as MLflow registers it."""
 
 GRAPHQL: Final = "/graphql"
+OTLP: Final = "/v1/traces"
 _PROJECT: Final = frozenset({View.PROJECT})
 _READERS: Final = frozenset({View.PROJECT, View.GLOBAL})
 _ANYBODY: Final = frozenset({View.PROJECT, View.GLOBAL, View.PUBLIC})
@@ -64,7 +65,7 @@ def _entry(text: str, rule: Rule, *prefixes: str) -> Iterator[tuple[Key, Rule]]:
 
 
 def _twins() -> Iterator[tuple[Key, Rule]]:
-    for family in (served,):
+    for family in (served, served_evaluation, served_traces):
         for actions, action, views in (
             (family.READ_EVERYWHERE, Action.READ, _READERS),
             (family.READ, Action.READ, _PROJECT),
@@ -110,6 +111,8 @@ def _pages() -> Iterator[tuple[Key, Rule]]:
             _READERS,
             "artifact_file_path",
         ),
+        ("GET /ajax-api/2.0/mlflow/get-trace-artifact", Action.READ, _PROJECT, "path"),
+        ("GET /ajax-api/3.0/mlflow/get-trace-artifact", Action.READ, _PROJECT, "path"),
         ("GET /ajax-api/2.0/mlflow/metrics/get-history-bulk", Action.READ, _READERS, ""),
         ("POST /ajax-api/2.0/mlflow/experiments/search-datasets", Action.READ, _READERS, ""),
     ):
@@ -126,6 +129,7 @@ def _native() -> Iterator[tuple[Key, Rule]]:
     ):
         rule = Rule(action=action, views=views, artifact=Artifact.FILE, parameter=_PATH)
         yield from _entry(f"{method} {stored}", rule)
+    yield from _entry(f"POST {OTLP}", Rule(action=Action.CREATE, views=_PROJECT), "")
     yield from _entry("GET 3.0/mlflow/server-info", Rule(action=Action.READ, views=_READERS))
     yield from _entry("GET /health", Rule(action=Action.READ, views=_ANYBODY), "")
 

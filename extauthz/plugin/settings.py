@@ -1,4 +1,4 @@
-"""Settings of the plugin: the keys that open grants, and the instance they must be for."""
+"""Settings of the plugin: the keys that open grants, the instance they must be for, and frames."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from extauthz.grant import GrantKey
 from extauthz.keys import SHORTEST
+from extauthz.origins import origins_in
 
 
 class SettingsError(Exception):
@@ -17,16 +18,22 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The current and the previous key, and the provider instance of this database."""
+    """The current and the previous key, and the provider instance of this database.
+
+    `framed_by` are the origins of other sites whose pages may show MLflow in a frame. `tolerant`
+    starts an MLflow with parts that nobody has judged; they stay refused.
+    """
 
     keys: tuple[GrantKey, ...]
     instance: str
+    framed_by: tuple[str, ...] = ()
+    tolerant: bool = False
 
     @classmethod
     def load(cls, environ: Mapping[str, str]) -> Self:
         """Read GRANT_KEY, GRANT_KEY_PREVIOUS and INSTANCE_ID, or the files <NAME>_FILE name.
 
-        Raises SettingsError.
+        FRAME_ANCESTORS and MLFLOW_UNCLASSIFIED as well, which are no secrets. Raises SettingsError.
         """
         current, previous = _value(environ, "GRANT_KEY"), _value(environ, "GRANT_KEY_PREVIOUS")
         instance = _value(environ, "INSTANCE_ID")
@@ -37,7 +44,15 @@ class Settings:
         keys = [_key("GRANT_KEY", current)]
         if previous:
             keys.append(_key("GRANT_KEY_PREVIOUS", previous))
-        return cls(keys=tuple(keys), instance=instance)
+        unclassified = environ.get("MLFLOW_UNCLASSIFIED", "stop")
+        if unclassified not in ("stop", "warn"):
+            raise SettingsError("MLFLOW_UNCLASSIFIED is stop or warn")
+        return cls(
+            keys=tuple(keys),
+            instance=instance,
+            framed_by=_framed_by(environ),
+            tolerant=unclassified == "warn",
+        )
 
 
 def _value(environ: Mapping[str, str], name: str) -> str:
@@ -50,6 +65,13 @@ def _value(environ: Mapping[str, str], name: str) -> str:
         return Path(path).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}_FILE cannot be read: {type(error).__name__}") from error
+
+
+def _framed_by(environ: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        return origins_in(environ.get("FRAME_ANCESTORS", ""))
+    except ValueError as error:
+        raise SettingsError(f"FRAME_ANCESTORS {error}") from error
 
 
 def _key(name: str, secret: str) -> GrantKey:

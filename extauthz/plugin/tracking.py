@@ -12,11 +12,13 @@ from mlflow.store.tracking.sqlalchemy_workspace_store import (
 
 from extauthz.grant import View
 from extauthz.plugin.context import in_view
+from extauthz.plugin.evaluation import Evaluation
+from extauthz.plugin.traces import Traces
 from extauthz.plugin.writes import check_tags
 
 
-class Tracking(WorkspaceTracking):  # type: ignore[misc] # MLflow is untyped
-    """Experiments, runs and logged models."""
+class Tracking(Traces, Evaluation):
+    """Experiments, runs and logged models, and what evaluates them."""
 
     def _get_query(self, session: Any, model: type) -> Any:
         if in_view(View.GLOBAL):

@@ -13,7 +13,9 @@ from typing import Any, Final
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion
-from mlflow.store.tracking.dbmodels.models import SqlInputTag
+from mlflow.store.tracking.dbmodels.models import SqlInputTag, SqlTraceTag
+from mlflow.tracing.constant import SpansLocation, TraceTagKey
+from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import InstanceState, ORMExecuteState, Session
 
@@ -26,9 +28,16 @@ from extauthz.plugin.tables import table_of
 
 # Tags by which MLflow finds files: who sets one may read any file that the server can.
 _RESERVED: Final = frozenset(
-    {"mlflow.artifactLocation", "mlflow.trace.spansLocation", "mlflow.trace.archiveLocation"}
+    {MLFLOW_ARTIFACT_LOCATION, TraceTagKey.SPANS_LOCATION, TraceTagKey.ARCHIVE_LOCATION}
 )
+_IN_THE_DATABASE: Final = (TraceTagKey.SPANS_LOCATION, SpansLocation.TRACKING_STORE.value)
 _TAG_KEYS: Final = ("key", "tag_key")
+
+
+class Location(str):
+    """Where MLflow itself keeps the files of a trace; what a client sends is a plain string."""
+
+    __slots__ = ()
 
 
 def watch(sessions: type[Session]) -> None:
@@ -77,12 +86,21 @@ def _check_row(state: InstanceState[Any]) -> None:
     columns, values = table_of(state.mapper).c, state.dict
     if "workspace" in columns and (state.pending or is_changed(state, columns.workspace)):
         _check_workspace(values.get("workspace"), workspace)
-    check_tags(values[name] for name in _TAG_KEYS if name in values)
+    if not _says_where_a_trace_is(state):
+        check_tags(values[name] for name in _TAG_KEYS if name in values)
     if isinstance(state.object, SqlInputTag):
         check_tags([values["name"]])
     if state.pending and isinstance(state.object, SqlModelVersion):
         for location in (values["source"], values["storage_location"]):
             check_source(location, workspace)
+
+
+def _says_where_a_trace_is(state: InstanceState[Any]) -> bool:
+    """Tell whether a row is MLflow's own word for where the files or the spans of a trace are."""
+    key, value = state.dict.get("key"), state.dict.get("value")
+    return isinstance(state.object, SqlTraceTag) and (
+        isinstance(value, Location) or (key, value) == _IN_THE_DATABASE
+    )
 
 
 def _check_workspace(written: str | None, own: str) -> None:

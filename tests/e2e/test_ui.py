@@ -66,6 +66,18 @@ def requests(holds: World) -> Iterator[tuple[str, str, object]]:
     yield "GET", f"{ajax}/logged-models/{holds.model}", None
     yield "GET", f"{ajax}/registered-models/search?max_results=25", None
     yield "GET", f"{ajax}/model-versions/search?filter=name%3D%27churn%27", None
+    traced = holds.traced
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    count = {"view_type": "TRACES", "metric_name": "trace_count"}
+    sums = {"aggregations": [{"aggregation_type": "COUNT"}], "experiment_ids": [experiment]}
+    file = f"request_id={traced.trace}&path={traced.attachment}"
+    newer = "/ajax-api/3.0/mlflow"
+    yield "POST", f"{newer}/traces/search", {"locations": [place], "max_results": 5}
+    yield "POST", f"{newer}/traces/metrics", count | sums
+    yield "POST", f"{newer}/traces/batchGetInfos", {"trace_ids": [traced.trace]}
+    yield "GET", f"{newer}/traces/{traced.trace}", None
+    yield "GET", f"{newer}/get-trace-artifact?request_id={traced.trace}", None
+    yield "GET", f"{newer}/get-trace-artifact?{file}", None
     yield "POST", "/graphql", graphql(run)
 
 
@@ -100,8 +112,9 @@ def test_what_the_pages_can_do_without_is_switched_off(project: Project) -> None
         ("GET", "/api/3.0/mlflow/workspaces"),
         ("POST", "/api/3.0/mlflow/workspaces"),
         ("GET", "/ajax-api/3.0/jobs"),
-        ("POST", "/ajax-api/3.0/mlflow/traces/search"),
-        ("POST", "/v1/traces"),
+        ("GET", "/ajax-api/2.0/mlflow/unified-traces"),
+        ("GET", "/ajax-api/2.0/mlflow/get-online-trace-details"),
+        ("POST", "/ajax-api/2.0/mlflow/runs/create-promptlab-run"),
         ("GET", "/ajax-api/2.0/mlflow/webhooks/list"),
     ):
         answer = guest.send(method, target, {} if method == "POST" else None)

@@ -1,4 +1,8 @@
-"""One MLflow for all tests of the plugin, with projects that use the same names."""
+"""One MLflow for all tests of the plugin, with projects that use the same names.
+
+It keeps its rows in SQLite and its files in a folder. What must hold whatever it keeps them in is
+tested once more with PostgreSQL and S3.
+"""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -6,12 +10,26 @@ from itertools import count
 import pytest
 
 from tests.plugin.world import World, build
-from tests.servers.mlflow import MLflow, mlflow
+from tests.servers.mlflow import MLflow, mlflow, mlflow_on_postgres_and_s3
+
+EVERY_STORE = frozenset({"test_isolation", "test_narrow", "test_references", "test_wire"})
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of these modules with both kinds of stores."""
+    if metafunc.module.__name__.rpartition(".")[2] in EVERY_STORE and (
+        "server" in metafunc.fixturenames
+    ):
+        kinds = {"file": mlflow, "net": mlflow_on_postgres_and_s3}
+        metafunc.parametrize("server", kinds.values(), ids=kinds, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflow]:
-    with mlflow(tmp_path_factory.mktemp("mlflow")) as running:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MLflow]:
+    kind = getattr(request, "param", mlflow)
+    with kind(tmp_path_factory.mktemp("mlflow")) as running:
         yield running
 
 

@@ -1,58 +1,14 @@
 """One request for each endpoint of the table, about the objects of one project."""
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from collections.abc import Iterator
 
-from extauthz.plugin.rules import FLASK, NATIVE, Action, Key, Rule
+from extauthz.plugin.rules import FLASK, NATIVE, Action, Key
+from tests.plugin import endpoints_evaluation, endpoints_traces
+from tests.plugin.endpoint import Endpoint, Fields
+from tests.plugin.endpoint import extended as _with
 from tests.plugin.world import World
 
-Fields = dict[str, object]
-TWINS = ("/api/", "/ajax-api/")
-_PARAMETER = re.compile(r"<(?:path:)?(\w+)>|\{(\w+):path\}")
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An endpoint as the table writes it, and the fields that address what a project holds.
-
-    `foreign` is the answer when that project is another: 404, or 200 with nothing of it.
-    """
-
-    method: str
-    path: str
-    fields: Callable[[World], Fields]
-    foreign: int = 404
-
-    @property
-    def keys(self) -> list[Key]:
-        """The entries of the table that this is."""
-        if self.path.startswith("/"):
-            return [(self.method, self.path)]
-        return [(self.method, twin + self.path) for twin in TWINS]
-
-    @property
-    def rule(self) -> Rule:
-        """The rule of its entries."""
-        key = self.keys[0]
-        return NATIVE.get(key) or FLASK[key]
-
-    def about(self, world: World, key: Key) -> tuple[str, str, object]:
-        """Return method, path with query, and body of a request about a project's objects."""
-        fields = self.fields(world)
-        # MLflow wants some ids in the body as well as in the path.
-        path = _PARAMETER.sub(lambda match: quote(str(fields[match[1] or match[2]])), key[1])
-        if self.method == "PUT":
-            return self.method, path, b"overwritten"
-        if "upload-artifact" in path:
-            return self.method, f"{path}?{urlencode(fields)}", b"overwritten"
-        if self.method == "GET":
-            return self.method, f"{path}?{urlencode(fields, doseq=True)}", None
-        return self.method, path, fields
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
+__all__ = ("CREATES", "PAGES", "READS", "WRITES", "Endpoint", "is_write", "requests")
 
 
 def _experiment(world: World) -> Fields:
@@ -81,10 +37,6 @@ def _stored(world: World) -> Fields:
 
 def _name_filter(world: World) -> Fields:
     return {"filter": f"name = '{world.own}'"}
-
-
-def _with(fields: Callable[[World], Fields], **more: object) -> Callable[[World], Fields]:
-    return lambda world: fields(world) | more
 
 
 _RUN_QUERY = (
@@ -151,6 +103,8 @@ READS = (
     Endpoint("GET", "2.0/mlflow-artifacts/artifacts/{artifact_path:path}", _stored),
     Endpoint("GET", "/get-artifact", _with(_run, path="data.txt")),
     Endpoint("GET", "/model-versions/get-artifact", _with(_version, path="model.txt")),
+    *endpoints_evaluation.READS,
+    *endpoints_traces.READS,
 )
 
 WRITES = (
@@ -237,12 +191,15 @@ WRITES = (
         "/ajax-api/2.0/mlflow/upload-artifact",
         lambda w: {"run_uuid": w.run, "path": "data.txt"},
     ),
+    *endpoints_evaluation.WRITES,
+    *endpoints_traces.WRITES,
 )
 
 # Those that create something by a name, which is free in every project.
 CREATES = (
     Endpoint("POST", "2.0/mlflow/experiments/create", lambda w: {"name": f"{w.own}-new"}),
     Endpoint("POST", "2.0/mlflow/registered-models/create", lambda w: {"name": f"{w.own}-new"}),
+    *endpoints_evaluation.CREATES,
 )
 
 # The same for everybody who may ask.
@@ -253,6 +210,7 @@ PAGES = (
     ("GET", "/static-files/<path:path>"),
     ("GET", "/api/3.0/mlflow/server-info"),
     ("GET", "/ajax-api/3.0/mlflow/server-info"),
+    *endpoints_evaluation.PAGES,
 )
 
 

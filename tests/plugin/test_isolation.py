@@ -6,6 +6,7 @@ from extauthz.grant import Grant, Why
 from extauthz.levels import Role
 from extauthz.plugin.rules import FLASK, NATIVE, Key
 from tests.plugin.endpoints import CREATES, PAGES, READS, WRITES, Endpoint, is_write, requests
+from tests.plugin.endpoints_traces import APART
 from tests.plugin.world import World
 from tests.servers.mlflow import Answer, MLflow, everything, project
 
@@ -18,7 +19,7 @@ def _each(*endpoints: Endpoint) -> pytest.MarkDecorator:
 
 def test_every_entry_of_the_table_has_a_request_here() -> None:
     covered = {key for endpoint in (*READS, *WRITES, *CREATES) for key in endpoint.keys}
-    assert covered | set(PAGES) == {*FLASK, *NATIVE}
+    assert covered | {*PAGES, *APART} == {*FLASK, *NATIVE}
     writes = {key for endpoint in (*WRITES, *CREATES) for key in endpoint.keys}
     assert {key for key in covered if is_write(key)} == writes
 

@@ -108,9 +108,7 @@ def test_a_version_made_from_a_run_of_another_project_is_refused(
         assert source == "dummy-source" or answer.status in (400, 403, 404), (source, answer.body)
     assert source == "dummy-source"
     changed = server.contents()
-    assert {path for path in changed if changed[path] != before.get(path)} <= {
-        str(server.folder / "mlflow.db")
-    }
+    assert not [path for path in changed if changed[path] != before.get(path) and _is_file(path)]
 
 
 @pytest.mark.parametrize("key", ["mlflow.artifactLocation", "mlflow.trace.spansLocation"])
@@ -169,3 +167,8 @@ def test_a_deleted_version_is_gone_and_its_name_renamed(server: MLflow, fresh: W
     assert server.ask("DELETE", f"{API}/model-versions/delete", fresh.grant, version).status == 200
     gone = server.ask("GET", f"{API}/model-versions/get?name=renamed&version=1", fresh.grant)
     assert gone.status == 404
+
+
+def _is_file(path: str) -> bool:
+    """Tell an artifact from a database or one of its tables."""
+    return "/" in path and not path.endswith("mlflow.db")

@@ -1,8 +1,10 @@
 """A project with one of everything, under names that every project uses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from extauthz.grant import Grant
+from tests.plugin.world_evaluation import Evaluated, evaluate
+from tests.plugin.world_traces import Traced, trace
 from tests.servers.mlflow import MLflow, project
 
 API = "/api/2.0/mlflow"
@@ -17,6 +19,8 @@ class World:
     experiment: str
     run: str
     model: str
+    evaluated: Evaluated = field(default_factory=Evaluated)
+    traced: Traced = field(default_factory=Traced)
 
     @property
     def grant(self) -> Grant:
@@ -29,6 +33,11 @@ class World:
         return f"only-{self.number}"
 
     @property
+    def prompt(self) -> str:
+        """The name of a prompt."""
+        return f"prompt-{self.number}"
+
+    @property
     def files(self) -> str:
         """The artifact root of the run, as clients of the proxy write it."""
         return f"workspaces/p{self.number}/{self.experiment}/{self.run}/artifacts"
@@ -36,7 +45,8 @@ class World:
     @property
     def marks(self) -> tuple[str, ...]:
         """What must never be seen outside of the project."""
-        return self.run, self.model, self.own, f"secret-{self.number}"
+        secret = f"secret-{self.number}"
+        return self.run, self.model, self.own, secret, *self.evaluated.marks, *self.traced.marks
 
 
 def build(server: MLflow, number: int) -> World:
@@ -82,7 +92,9 @@ def build(server: MLflow, number: int) -> World:
         source = {"name": name, "source": f"models:/{world.model}", "model_id": world.model}
         write("model-versions/create", {**source, "tags": [secret]})
         write("registered-models/alias", {"name": name, "alias": "champion", "version": "1"})
-    return world
+    evaluated = evaluate(server, world.grant, world.experiment, world.run)
+    traced = trace(server, world.grant, world.experiment)
+    return replace(world, evaluated=evaluated, traced=traced)
 
 
 def _file(world: World) -> str:

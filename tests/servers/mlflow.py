@@ -1,7 +1,7 @@
-"""The real MLflow with the plugin, as a process, with SQLite and a folder."""
+"""The real MLflow with the plugin, as a process."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -15,7 +15,9 @@ from extauthz.grant import HEADER, Grant, GrantKey, GrantSigner, View, Why
 from extauthz.levels import Role
 from extauthz.plugin.command import command, environment
 from tests.servers.ports import free_port
+from tests.servers.postgres import postgres
 from tests.servers.processes import answers, running, until
+from tests.servers.s3 import s3
 
 GRANT_KEY = SecretStr("a grant key for tests that is long enough")
 INSTANCE = "gitlab.test"
@@ -43,6 +45,7 @@ class MLflow:
     folder: Path
     log: Path
     pid: int = 0
+    kept: Callable[[], dict[str, str]] | None = None
     signer: GrantSigner = field(default_factory=lambda: GrantSigner(GrantKey(GRANT_KEY)))
 
     def ask(
@@ -70,6 +73,8 @@ class MLflow:
 
     def contents(self) -> dict[str, str]:
         """Return a digest of the database and of every file, to compare with what was before."""
+        if self.kept is not None:
+            return self.kept()
         kept = [self.folder / "mlflow.db", *sorted((self.folder / "artifacts").rglob("*"))]
         return {str(path): _digest(path) for path in kept if path.is_file()}
 
@@ -84,9 +89,27 @@ def _digest(file: Path) -> str:
 
 
 @contextmanager
-def mlflow(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator[MLflow]:
-    """Run MLflow until the block ends."""
-    server = MLflow(free_port(), folder, folder / "mlflow.log")
+def mlflow_on_postgres_and_s3(folder: Path) -> Iterator[MLflow]:
+    """Run MLflow with a PostgreSQL and an S3 of its own until the block ends."""
+    with postgres(folder / "postgres.log") as database, s3(folder) as objects:
+        env = objects.environment | {
+            "MLFLOW_BACKEND_STORE_URI": database.create("mlflow"),
+            "MLFLOW_ARTIFACTS_DESTINATION": objects.create("mlflow"),
+        }
+        kept = lambda: database.contents("mlflow") | objects.contents("mlflow")  # noqa: E731 - glue
+        with mlflow(folder, env=env, kept=kept) as server:
+            yield server
+
+
+@contextmanager
+def mlflow(
+    folder: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    kept: Callable[[], dict[str, str]] | None = None,
+) -> Iterator[MLflow]:
+    """Run MLflow until the block ends; `kept` digests what it keeps outside of its folder."""
+    server = MLflow(free_port(), folder, folder / "mlflow.log", kept=kept)
     argv = command(host="127.0.0.1", port=server.port)
     settings = environment_in(folder) | dict(env or {})
     with running(argv, log=server.log, env=settings, cwd=folder) as process:

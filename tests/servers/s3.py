@@ -78,7 +78,7 @@ def s3(folder: Path) -> Iterator[S3]:
     argv += [f"-{name}.port={port}" for name, port in ports.items()]
     argv += ["-filer", "-s3", f"-s3.port={server.port}", f"-s3.config={config}"]
     argv += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-    argv += ["-master.volumeSizeLimitMB=64", "-volume.max=20"]
+    argv += ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0"]
     with running(argv, log=log, cwd=folder) as process:
         until(server.answers, process, log=log)
         yield server

@@ -115,6 +115,16 @@ def test_a_person_gets_a_page_in_which_nothing_is_markup() -> None:
     assert "default-src 'none'" in headers["content-security-policy"]
 
 
+def test_a_refusal_for_a_person_may_be_shown_in_the_frame_of_some_sites() -> None:
+    hub, refusal = "https://hub.example.com", Deny(errors.Unauthenticated("x"), page=True)
+    alone = headers_of(CheckResponse.parse(encode(refusal)))
+    framed = headers_of(CheckResponse.parse(encode(refusal, framed_by=[hub])))
+    assert alone["content-security-policy"].endswith("; frame-ancestors 'none'")
+    assert framed["content-security-policy"].endswith(f"; frame-ancestors {hub}")
+    for_programs = encode(Deny(errors.Unauthenticated("x")), framed_by=[hub])
+    assert "content-security-policy" not in headers_of(CheckResponse.parse(for_programs))
+
+
 def test_unavailable_says_when_to_come_back() -> None:
     assert headers_of(read(Deny(errors.Unavailable("x", retry_after=17))))["retry-after"] == "17"
 
@@ -143,7 +153,7 @@ def test_a_page_shows_the_way_on_and_nothing_of_it_is_markup() -> None:
     answer = read(Deny(errors.Unauthenticated("x"), page=True, link=link))
     assert answer.denied_response is not None
     body = answer.denied_response.body
-    assert '<a href="https://hub.example.com/?a=&quot;&gt;&lt;script&gt;&amp;b">' in body
+    assert '<a href="https://hub.example.com/?a=&quot;&gt;&lt;script&gt;&amp;b" ' in body
     assert "<b>" not in body
 
 

@@ -33,6 +33,7 @@ SECRET = SecretStr("a secret of sufficient length, for tests")
 KEY = GrantKey(SECRET)
 INSTANCE = "gitlab.example.org"
 
+links = st.builds(Links, project=st.text(), home=st.text(), logout=st.text())
 ids = st.lists(st.integers(1, 2**48), unique=True, max_size=50).map(lambda ns: tuple(sorted(ns)))
 project_grants = st.builds(
     Grant,
@@ -44,7 +45,7 @@ project_grants = st.builds(
     name=st.text(),
     project_id=st.integers(1, 2**48),
     project_path=st.text(min_size=1),
-    links=st.builds(Links, project=st.text(), home=st.text(), logout=st.text()),
+    links=links,
 )
 write_grants = st.builds(
     Grant,
@@ -60,6 +61,7 @@ global_grants = st.builds(
     view=st.just(View.GLOBAL),
     instance=st.just(INSTANCE),
     why=st.just(Why.GLOBAL),
+    links=links,
     projects=ids,
 )
 bare_grants = st.builds(

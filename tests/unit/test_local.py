@@ -21,9 +21,10 @@ from extauthz.local.preflight import (
 )
 from extauthz.local.reload import owners
 from extauthz.local.secret import kept_secret
-from extauthz.local.stack import foreign
+from extauthz.local.stack import Stack, foreign
 from extauthz.local.terminal import Terminal, readable
 from extauthz.local.welcome import demo_text, up_text
+from extauthz.plugin import settings as plugin
 
 
 @pytest.fixture
@@ -94,6 +95,28 @@ class TestUp:
         assert settings.instance == "sharinghub.example.com"
         assert settings.insecure_urls() == [("SHARINGHUB_URL", "http://sharinghub.example.com")]
         assert re.search("^SharingHub +http://sharinghub", up_text(settings, options), re.MULTILINE)
+
+    @pytest.mark.parametrize(
+        ("given", "framed_by"),
+        [
+            ("GITLAB_URL=https://gitlab.example.com\n", ""),
+            ("SHARINGHUB_URL=http://SharingHub.example.com/sub\n", "http://sharinghub.example.com"),
+            (
+                "GITLAB_URL=https://gitlab.example.com\nFRAME_ANCESTORS=https://a.org https://b.org\n",
+                "https://a.org,https://b.org",
+            ),
+        ],
+    )
+    def test_tells_mlflow_of_other_origins(
+        self, options: RunOptions, given: str, framed_by: str
+    ) -> None:
+        options.env_file.write_text(f"{given}PUBLIC_URL=https://MLflow.example.com:443/sub\n")
+        installation = own_installation(options)
+        environ = Stack(installation, options, Path("envoy"), Path("run")).mlflow().environ
+        assert environ["FRAME_ANCESTORS"] == framed_by
+        assert plugin.Settings.load(environ).framed_by == tuple(filter(None, framed_by.split(",")))
+        # As browsers write it.
+        assert environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://mlflow.example.com"
 
     def test_runs_mlflow_on_this_machine(self, options: RunOptions) -> None:
         options.env_file.write_text(

@@ -15,6 +15,7 @@ SETTINGS = Settings.load(
     {"GITLAB_URL": "https://gitlab.example.org", "SECRET_KEY": "0123456789abcdef0123456789abcdef"}
 )
 ALICE = User("gitlab:7", "alice")
+PROJECT = ProjectAccess(ALICE, 42, "acme/vision", Role.WRITE, None)
 
 
 class Clock:
@@ -86,12 +87,12 @@ def test_each_access_has_a_grant_of_its_own() -> None:
     assert len({mint.public(), mint.for_access(access()), mint.for_access(everything)}) == 3
 
 
-def links_of(settings: Settings) -> Links:
+def links_of(settings: Settings, access: ProjectAccess | GlobalAccess = PROJECT) -> Links:
     clock = Clock()
     verifier = GrantVerifier(
         [GrantKey(settings.grant_key)], instance=settings.instance, clock=clock
     )
-    return verifier.open(mint_at(clock, settings).for_access(access())).links
+    return verifier.open(mint_at(clock, settings).for_access(access)).links
 
 
 def test_the_links_lead_to_the_provider_and_out() -> None:
@@ -110,18 +111,24 @@ def test_where_people_sign_in_they_can_sign_out() -> None:
             "SECRET_KEY": SETTINGS.secret_key.get_secret_value(),
         }
     )
-    assert links_of(settings).logout == "https://hub.example.org/mlflow/auth/logout"
+    out = "https://hub.example.org/mlflow/auth/logout"
+    assert links_of(settings).logout == out
+    everywhere = links_of(settings, GlobalAccess(ALICE, (42,)))
+    assert everywhere == Links(home="https://hub.example.org/mlflow/", logout=out)
 
 
-def test_the_links_of_sharinghub_are_our_own() -> None:
+def test_a_project_leads_to_its_page_in_sharinghub_where_people_also_sign_out() -> None:
     settings = Settings.load(
         {
             "SHARINGHUB_URL": "https://hub.example.org",
+            "SHARINGHUB_STAC_COLLECTION": "ai model/#",
             "PUBLIC_URL": "https://hub.example.org/mlflow",
             "SECRET_KEY": SETTINGS.secret_key.get_secret_value(),
         }
     )
+    ui = "https://hub.example.org/ui/#/api/stac/collections"
     assert links_of(settings) == Links(
-        home="https://hub.example.org/mlflow/",
-        logout="https://hub.example.org/mlflow/acme/vision/tracking/auth/logout",
+        project=f"{ui}/ai%20model%2F%23/items/acme/vision", home="https://hub.example.org/mlflow/"
     )
+    everywhere = links_of(settings, GlobalAccess(ALICE, ()))
+    assert everywhere == Links(home="https://hub.example.org/mlflow/")

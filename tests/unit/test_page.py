@@ -16,6 +16,7 @@ from extauthz.edge.page import (
     Link,
     projects_page,
     refusal_page,
+    refusal_policy,
     sign_out_page,
     signed_out_page,
 )
@@ -27,7 +28,7 @@ ELEMENTS = {"html", "head", "meta", "title", "style", "body", "header", "main"} 
     *("h1", "p", "div", "ul", "li", "a", "form", "button", "bdi", "span", "code", "pre", "wbr")
 }
 ATTRIBUTES = {"lang", "charset", "name", "content", "class", "role"} | {
-    *("href", "rel", "method", "action")
+    *("href", "rel", "target", "method", "action")
 }
 VOID = {"meta", "wbr"}
 
@@ -191,6 +192,13 @@ def test_the_policy_allows_the_style_of_the_page_and_nothing_else(
     ]
 
 
+def test_only_a_refusal_is_shown_in_a_frame_and_only_by_those_who_may() -> None:
+    hub, lab = "https://hub.example.org", "https://lab.example.org"
+    assert refusal_policy(()) == SECURITY_POLICY
+    shown = refusal_policy([hub, lab]).split("; ")
+    assert shown == [*SECURITY_POLICY.split("; ")[:-1], f"frame-ancestors {hub} {lab}"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_is_legible_in_light_and_in_dark(scheme: str) -> None:
     light, dark = Parsed(refused(str)).text("style").split("@media (prefers-color-scheme: dark)")
@@ -220,6 +228,9 @@ def test_a_refusal_shows_the_way_on() -> None:
     parsed = Parsed(refusal_page(errors.Unauthenticated("x"), request_id="17", link=link))
     assert parsed.text("a") == "Sign in with GitLab"
     assert parsed.targets == ["/auth/login?to=%2F&x=1"]
+    # Out of the frame of another site: no login is shown in one.
+    (way,) = [attributes for tag, attributes in parsed.elements if tag == "a"]
+    assert way["target"] == "_top"
 
 
 @pytest.mark.parametrize("count", [1, 2, 200])

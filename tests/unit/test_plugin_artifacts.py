@@ -12,6 +12,7 @@ from extauthz.plugin.sources import check_source
 RUN = "0123456789abcdef0123456789abcdef"
 ROOT = f"7/{RUN}/artifacts"
 MODEL = f"7/models/m-{RUN}/artifacts"
+TRACE = f"7/traces/tr-{RUN}/artifacts"
 
 
 @pytest.mark.parametrize(
@@ -19,12 +20,14 @@ MODEL = f"7/models/m-{RUN}/artifacts"
     [
         *(ROOT, f"{ROOT}/a", f"{ROOT}/a/b.txt", MODEL, f"{MODEL}/MLmodel"),
         *(f"workspaces/p1/{ROOT}", f"workspaces/p1/{MODEL}/a", f"{ROOT}/100%", f"{ROOT}/a b"),
+        *(TRACE, f"{TRACE}/traces.json", f"workspaces/p1/{TRACE}/attachments/{RUN}"),
+        *(f"7/traces/{RUN}/artifacts/a", "7/traces/a_b-C/artifacts/a"),
         *(f"{ROOT}/tracking/x", f"{ROOT}/workspaces/p2/x", f"{ROOT}/é", f"{ROOT}/step:1.png"),
         *(f"{ROOT}/{'x' * 255}", f"{ROOT}/{'é' * 127}/a"),
         *(f"{ROOT}/\uff0e\uff0e/a", f"{ROOT}/\ufffd"),  # full-width dots are no dots
     ],
 )
-def test_files_of_runs_and_models_are_served(path: str) -> None:
+def test_files_of_runs_models_and_traces_are_served(path: str) -> None:
     check_stored(path, "p1")
 
 
@@ -57,6 +60,8 @@ def test_the_files_of_another_project_are_not_there(path: str) -> None:
         *("7", f"7/{RUN}", "7/models", f"7/models/m-{RUN}", f"workspaces/p1/7/{RUN}", "workspaces"),
         *(f"07/{RUN}/artifacts", f"0/{RUN}/artifacts", f"7/{RUN}/artifactsx", "a/b/artifacts/c"),
         *(f"7/{RUN[1:]}/artifacts", f"7/{RUN.upper()}/artifacts"),
+        *("7/traces", f"7/traces/tr-{RUN}", "7/traces/artifacts", "7/traces/-a/artifacts/b"),
+        *(f"7/traces/{'x' * 51}/artifacts/a", "7/traces/a.b/artifacts/c", "7/traces/é/artifacts"),
     ],
 )
 def test_nothing_at_or_above_a_run_is_served(path: str) -> None:

@@ -40,16 +40,29 @@ _REVIEWED = {
         *_SETTINGS,
         # The default experiment, when the store is opened.
         "sql.text(f\"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values});\")",
-        # Evaluation datasets, which are switched off.
+        # Experiments of a dataset: `rows` refuses this, and `evaluation` adds rows instead.
         "session.bulk_save_objects(new_associations)",
-        # Traces, which are switched off.
+        # The columns of traces; `traces` sees to it that a condition is on the class.
         "SqlTraceInfo.__table__",
-        # Tags of a logged model, which `stores` checks, and spans of traces.
+        # Tags of a logged model, which `tracking` checks, and spans of traces that were looked up
+        # in the project, by `_trace_query`, or made there.
         "model_class.__table__",
         "insert(table)",
         "insert(table)",
     ],
     "mlflow.store.tracking.sqlalchemy_workspace_store": [],
+    "mlflow.store.tracking.utils.sql_trace_metrics_postgres": [],
+    # A day or an hour of SQL Server's, made of numbers.
+    "mlflow.store.tracking.utils.sql_trace_metrics_utils": ["literal_column(expr_str)"],
+    # Sums made by a job, which are off unless an environment variable says otherwise, and of which
+    # nothing is visible.
+    "mlflow.store.tracking.utils.sql_trace_rollups": [
+        "connection.exec_driver_sql('BEGIN')",
+        "literal_column('day')",
+        "raw_group_columns.insert(0, raw_bucket)",
+        "session.connection()",
+        "session.connection(execution_options={'isolation_level': isolation_level})",
+    ],
 }
 
 

@@ -3,7 +3,7 @@ import pytest
 from extauthz.grant import Grant, View, Why
 from extauthz.levels import Role
 from extauthz.plugin.refusals import Denied, Unavailable
-from extauthz.plugin.roles import check
+from extauthz.plugin.roles import check, reason
 from extauthz.plugin.rules import FLASK, NATIVE, Action, Artifact, Rule
 
 TABLE = {**FLASK, **NATIVE}
@@ -50,6 +50,15 @@ def test_a_reader_reads(why: Why | None) -> None:
 def test_a_reader_is_told_why_it_only_reads(rule: Rule, why: Why | None, words: str) -> None:
     with pytest.raises(Denied, match=words):
         check(grant(why=why), rule)
+
+
+@pytest.mark.parametrize("given", [*(grant(why=why) for why in (None, *Why)), everything()])
+def test_the_page_gives_the_reason_that_a_refusal_gives(given: Grant) -> None:
+    with pytest.raises((Denied, Unavailable)) as refused:
+        check(given, WRITES[0])
+
+    assert reason(given) == f"{refused.value}."
+    assert reason(grant(Role.WRITE)) == ""
 
 
 @pytest.mark.parametrize("rule", WRITES)

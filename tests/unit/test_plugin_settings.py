@@ -27,6 +27,21 @@ def test_keys_and_instance_come_from_the_environment() -> None:
     assert KEY not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("", ()),
+        ("https://hub.test, https://b.test:8443", ("https://hub.test", "https://b.test:8443")),
+        # As `up` passes on of a SharingHub that has no https.
+        ("http://hub.test", ("http://hub.test",)),
+    ],
+)
+def test_who_may_show_mlflow_in_a_frame(value: str, origins: tuple[str, ...]) -> None:
+    environ = {"GRANT_KEY": KEY, "INSTANCE_ID": "gitlab.test", "FRAME_ANCESTORS": value}
+
+    assert Settings.load(environ).framed_by == origins
+
+
 def test_each_may_come_from_a_file(tmp_path: Path) -> None:
     names = {"GRANT_KEY": KEY, "GRANT_KEY_PREVIOUS": OLD, "INSTANCE_ID": "gitlab.test"}
     for name, value in names.items():
@@ -50,6 +65,10 @@ def test_each_may_come_from_a_file(tmp_path: Path) -> None:
             "GRANT_KEY_PREVIOUS is shorter",
         ),
         ({"GRANT_KEY": KEY, "GRANT_KEY_FILE": "/x", "INSTANCE_ID": "i"}, "not both"),
+        (
+            {"GRANT_KEY": KEY, "INSTANCE_ID": "i", "FRAME_ANCESTORS": "*"},
+            "FRAME_ANCESTORS must be origins",
+        ),
         (
             {"GRANT_KEY_FILE": "/nowhere/at/all", "INSTANCE_ID": "i"},
             "GRANT_KEY_FILE cannot be read",
@@ -106,6 +125,7 @@ def _environment(*, previous: str = "") -> dict[str, str]:
         artifacts_destination="a",
         grant_key_previous=SecretStr(previous),
         public_url="https://host.example:8443/mlflow",
+        framed_by=("https://hub.example", "https://b.example"),
     )
 
 
@@ -113,6 +133,7 @@ def test_the_environment_opens_grants_and_switches_off_what_no_grant_covers() ->
     environ = _environment(previous=OLD)
 
     assert len(Settings.load(environ).keys) == 2
+    assert Settings.load(environ).framed_by == ("https://hub.example", "https://b.example")
     assert environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://host.example:8443"
     assert environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert "GRANT_KEY_PREVIOUS" not in _environment()

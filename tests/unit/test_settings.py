@@ -124,6 +124,16 @@ def test_an_empty_value_is_unset() -> None:
             ["GITLAB_MANDATORY_TOPICS", "SHARINGHUB_STAC_COLLECTION"],
         ),
         ({**GITLAB, "SHARINGHUB_SESSION_COOKIE": "a=b; c"}, ["SHARINGHUB_SESSION_COOKIE"]),
+        *(
+            ({**GITLAB, "FRAME_ANCESTORS": value}, ["FRAME_ANCESTORS", "https://"])
+            for value in (
+                *("*", "https:", "https://*.example.com", "hub.example.com", "'self'", "null"),
+                *("https://hub.example.com/ui", "https://a.org; script-src *", "https://a.org?"),
+                *("http://hub.example.com", "http://localhost.example.com", "https://u@a.org"),
+                *("https://a.org:0", "https://a.org:", "https://-", "ftp://a.org"),
+                "https://a.org https://b.org/x",
+            )
+        ),
     ],
     ids=str,
 )
@@ -201,6 +211,28 @@ def test_serving_refuses_plain_http_that_leaves_the_machine(
 def test_plain_http_on_this_machine_is_fine() -> None:
     local = {"GITLAB_URL": "http://localhost:8080", "PUBLIC_URL": "http://127.0.0.1:5000"}
     load(**local, SECRET_KEY=SECRET).check_for_serving()
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("", ()),
+        ("https://hub.example.com", ("https://hub.example.com",)),
+        (
+            " https://Hub.example.com/,http://localhost:8080  https://a.org:8443,",
+            ("https://hub.example.com", "http://localhost:8080", "https://a.org:8443"),
+        ),
+        ("http://127.0.0.1:1", ("http://127.0.0.1:1",)),
+    ],
+)
+def test_who_may_show_us_in_a_frame(value: str, origins: tuple[str, ...]) -> None:
+    assert load(**GITLAB, FRAME_ANCESTORS=value).framed_by == origins
+
+
+def test_sharinghub_may_show_us_in_a_frame_unless_others_are_named() -> None:
+    hub = {"SHARINGHUB_URL": "http://Hub.example.com:80/sub"}
+    assert load(**hub).framed_by == ("http://hub.example.com",)
+    assert load(**hub, FRAME_ANCESTORS="https://a.org").framed_by == ("https://a.org",)
 
 
 def test_what_follows_from_the_urls() -> None:
