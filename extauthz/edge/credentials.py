@@ -115,7 +115,8 @@ def _alone(headers: Mapping[str, str]) -> Credential:
 def _session(headers: Mapping[str, str], name: str, site: Site, kind: Kind) -> Credential | None:
     """Return the session in a cookie; what cannot be one is nobody's."""
     values = values_of(name, headers.get("cookie", ""))
-    if len(values) > 1:
+    # Envoy joins the lines of a repeated header with a comma, which no cookie's value has.
+    if len(values) > 1 or any("," in value for value in values):
         raise two_sessions(name, site)
     if not values or not _SESSION.fullmatch(values[0]):
         return None

@@ -47,7 +47,9 @@ class GitLabLogin:
             # A person has no use for what the refusal tells programs.
             denial = replace(denial, refusal=_welcome(refusal))
         way_in = login_address(self._site, target)
-        if self._automatic and request.method == "GET" and not has_tried(request, self._site):
+        # GitLab shows its own login in no frame.
+        at_once = self._automatic and request.method == "GET" and request.fills_the_window
+        if at_once and not has_tried(request, self._site):
             return Found(way_in, cookies=(tried(self._site), *refusal.cookies))
         return replace(denial, link=Link("Sign in with GitLab", way_in))
 

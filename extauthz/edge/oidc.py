@@ -130,6 +130,7 @@ class Oidc:
     async def revoke(self, token: SecretStr) -> None:
         """Have GitLab forget a token and its pair (RFC 7009); raises Unavailable."""
         endpoints = await self._discovery.endpoints()
+        await self._use(token)
         form, _ = prepare_revoke_token_request(
             token.get_secret_value(), body=urlencode(self._credentials)
         )
@@ -139,6 +140,12 @@ class Oidc:
         )
         if answer.status != HTTPStatus.OK:
             raise self._unusable(answer)
+
+    async def _use(self, token: SecretStr) -> None:
+        """Use a token, by which GitLab ends the pair that it was refreshed from (Doorkeeper)."""
+        headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+        who = hash(token.get_secret_value())
+        await self._upstream.ask(Call("revoke", "/oauth/token/info", headers, who=who))
 
     async def close(self) -> None:
         """End the questions under way."""

@@ -60,6 +60,11 @@ class Request:
         return self.path if self.query is None else f"{self.path}?{self.query}"
 
     @property
+    def fills_the_window(self) -> bool:
+        """Whether a page is not asked for to be shown within another one."""
+        return self.headers.get("sec-fetch-dest", "document") == "document"
+
+    @property
     def navigates(self) -> bool:
         """Whether a person's browser asks for a page; a script of a page does not navigate."""
         mode = self.headers.get("sec-fetch-mode")

@@ -49,7 +49,8 @@ class SharingHubLogin:
         if isinstance(refusal, NotFound):
             # What a visitor is not shown may be there for somebody.
             return denial if signed_in else replace(denial, link=_link(way_in))
-        navigates = request.navigates and request.method == "GET"
+        # GitLab shows its login, where SharingHub's leads to, in no frame.
+        navigates = request.navigates and request.method == "GET" and request.fills_the_window
         # Back without a session, its cookie may not reach us, or hold a token GitLab does not take.
         if self._automatic and navigates and not has_tried(request, self._site):
             return Found(way_in, cookies=(tried(self._site),))

@@ -53,6 +53,7 @@ async def lured(visitor: Visitor, host: str, port: int) -> ForeignPage:
 async def test_a_script_of_another_origin_changes_nothing(
     host: str, port: int, tenants: Tenants, visit: Visit
 ) -> None:
+    """Threat 62."""
     project = tenants.project()
     run, view = run_in(project), f"/{project.path}/tracking/"
     there = experiments_in(project)

@@ -37,6 +37,7 @@ def project(tenants: Tenants) -> Project:
 def test_a_token_writes_with_the_scope_api_only(
     project: Project, kind: str, scopes: tuple[str, ...], read: int, write: int
 ) -> None:
+    """Threat 45."""
     token = project.tenants.token(project.member(MAINTAINER), scopes=scopes, kind=kind)
     caller = project.caller(token)
     assert (reads(caller), writes(caller), reads(caller)) == (read, write, read)

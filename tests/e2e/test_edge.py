@@ -123,6 +123,7 @@ async def test_strangers_and_unknown_projects_get_the_same_404(stack: Stack) -> 
 
 
 async def test_no_credential_and_a_bad_one_are_401_in_mlflows_form(stack: Stack) -> None:
+    """Threat 43."""
     for lines in (
         (),
         (bearer("glpat-made-up-token"),),

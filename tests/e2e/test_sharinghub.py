@@ -225,11 +225,14 @@ async def test_cookies_that_would_set_headers_are_refused_and_expired(stack: Sta
     cookies = "mlflow-request-header-A=1; b=2; mlflow-request-header-C=3"
     answer = await stack.refused(VISION, f"{stack.session('dev')}; {cookies}")
     assert answer.status == 400
-    assert answer.headers["set-cookie"].split(", ") == [
-        f"mlflow-request-header-{name}=; Path=/; Max-Age=0{domain}"
+    ends = answer.headers["set-cookie"].split(", ")
+    assert {
+        f"mlflow-request-header-{name}=; Path={path}; Max-Age=0{domain}"
         for name in "AC"
+        for path in ("/", VISION.rpartition("/tracking/")[0])
         for domain in ("", "; Domain=mlflow.example.org", "; Domain=example.org")
-    ]
+    } <= set(ends)
+    assert len(ends) <= 60
 
 
 @pytest.mark.parametrize(

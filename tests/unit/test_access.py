@@ -105,6 +105,7 @@ async def test_the_scopes_of_a_token_are_asked_for_rarely(gitlab: GitLab) -> Non
 
 @pytest.mark.parametrize("checks", [200])
 async def test_concurrent_cold_checks_cost_what_one_costs(gitlab: GitLab, checks: int) -> None:
+    """Threat 73."""
     gitlab.add_member(PATH, "ann", DEVELOPER)
     token = gitlab.token("ann")
     async with deciding(gitlab) as world:
@@ -321,6 +322,7 @@ async def test_a_lowered_level_counts_when_the_answer_has_ended(gitlab: GitLab) 
 
 
 async def test_tokens_of_one_user_share_nothing(gitlab: GitLab) -> None:
+    """Threat 69 (CVE-2021-32701)."""
     gitlab.add_member(PATH, "ann", DEVELOPER)
     async with deciding(gitlab) as world:
         writing = await world.in_project(gitlab.token("ann"), PATH)

@@ -75,6 +75,7 @@ def test_it_never_grows_beyond_its_size() -> None:
 
 
 def test_a_fingerprint_tells_credentials_kinds_and_providers_apart() -> None:
+    """Threat 68 (CVE-2026-33496)."""
     # Equal keys for different kinds of credential let one in as the other (CVE-2026-33496).
     ours = Fingerprints(SECRET, GITLAB)
     other_kind = cast("Kind", "session")

@@ -136,8 +136,8 @@ def test_a_sibling_cannot_plant_a_session_within_a_cookie_of_its_own(planted: st
     assert secret_of(cookie=f"{planted}; mlflow-session=own") == "own"
 
 
-def test_a_session_that_envoy_joined_with_another_is_none() -> None:
-    with pytest.raises(Unauthenticated):
+def test_a_session_that_envoy_joined_with_another_is_one_too_many() -> None:
+    with pytest.raises(BadRequest):
         secret_of(cookie=f"mlflow-session={TOKEN},mlflow-session=other")
 
 

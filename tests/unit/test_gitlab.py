@@ -227,6 +227,7 @@ async def test_a_project_that_moved_out_of_sight_is_missing(
 
 
 async def test_a_fine_grained_token_is_judged_by_rest(gitlab: GitLab, provider: Provider) -> None:
+    """Threat 76."""
     gitlab.add_member(PATH, "ann", DEVELOPER)
 
     assert await _level(provider, gitlab.token("ann", permissions=FINE_GRAINED)) == DEVELOPER
@@ -234,6 +235,7 @@ async def test_a_fine_grained_token_is_judged_by_rest(gitlab: GitLab, provider: 
 
 
 async def test_a_pending_access_request_gives_no_level(gitlab: GitLab, provider: Provider) -> None:
+    """Threat 77."""
     # Older GitLabs count one in a project's `permissions`, but not among its members.
     gitlab.set_version("16.8")
     gitlab.add_member("acme", "ann", DEVELOPER)
@@ -331,6 +333,7 @@ async def test_a_blocked_account_is_refused(gitlab: GitLab, provider: Provider, 
 async def test_a_token_without_the_scopes_is_told_which_it_needs(
     gitlab: GitLab, provider: Provider
 ) -> None:
+    """Threat 46."""
     with pytest.raises(Forbidden, match="`api`, or `read_api`"):
         await provider.project(asker(gitlab.token("ann", scopes=["read_user"])), PATH)
 

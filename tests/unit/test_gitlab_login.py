@@ -97,6 +97,15 @@ def test_a_program_is_told_and_never_sent_to_a_login(
     assert (decision.refusal, decision.link) == (REFUSAL, None)
 
 
+@pytest.mark.parametrize("within", ["iframe", "frame", "embed", "object"])
+def test_nobody_is_sent_to_gitlab_within_another_page(within: str) -> None:
+    """GitLab refuses to be framed, so the frame would stay blank."""
+    request = asked(ROOT, "/a/b/tracking/", sec_fetch_dest=within)
+    decision = GitLabLogin(ROOT, automatic=True).refuse(REFUSAL, request)
+    assert way_in(decision, ROOT) == "/a/b/tracking/"
+    assert isinstance(decision, Deny)
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD"])
 def test_only_what_can_be_repeated_is_sent_to_a_login(method: str) -> None:
     request = asked(ROOT, "/a/b/tracking/", method=method)

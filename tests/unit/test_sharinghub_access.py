@@ -156,7 +156,10 @@ async def test_a_signed_in_stranger_reads_what_sharinghub_shows_him(world: World
 
 
 async def test_forged_ended_and_empty_sessions_are_the_one_visitor(world: World) -> None:
-    """A forged cookie must never be answered with the level of the default token's robot."""
+    """Threat 65.
+
+    A forged cookie must never be answered with the level of the default token's robot.
+    """
     hub, token = world.hub, world.hub.token("dev")
     for value in ("forged", hub.session(token)[:-1], hub.session(token, age=3601), "x" * 4000):
         access = await world.in_project(session_of(value))
@@ -173,6 +176,7 @@ async def test_a_forged_session_is_asked_about_once(world: World) -> None:
 
 
 async def test_a_bad_token_never_becomes_a_visitor(world: World) -> None:
+    """Threat 66."""
     for path in (PATH, "acme/open"):
         with pytest.raises(Unauthenticated):
             await world.in_project(credential("glpat-made-up"), path)
