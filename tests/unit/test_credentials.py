@@ -45,6 +45,7 @@ def secret_of(**headers: str) -> str:
     ids=str,
 )
 def test_a_token_is_found_wherever_clients_put_it(headers: dict[str, str]) -> None:
+    """Threat 47: a token works as the password of Basic, which GitLab itself never gets."""
     assert secret_of(**headers) == TOKEN
 
 
