@@ -68,20 +68,20 @@ def raw_deflate(body: bytes) -> bytes:
     ids=["plain", "gzip", "upper", "deflate", "raw"],
 )
 def test_spans_are_written(
-    server: MLflow, ours: World, kind: str, encoding: str, packed: type[bytes]
+    server: MLflow, fresh: World, kind: str, encoding: str, packed: type[bytes]
 ) -> None:
     trace_id = new_trace()
     body = protobuf(trace_id) if kind == "protobuf" else json.dumps(spans(span(trace_id))).encode()
     headers = [
-        ("x-mlflow-experiment-id", ours.experiment),
+        ("x-mlflow-experiment-id", fresh.experiment),
         ("Content-Type", f"application/{'x-protobuf' if kind == 'protobuf' else 'json'}"),
         *([("Content-Encoding", encoding)] if encoding else []),
     ]
 
-    answer = server.ask("POST", OTLP, ours.grant, packed(body), headers)
+    answer = server.ask("POST", OTLP, fresh.grant, packed(body), headers)
 
     assert (answer.status, answer.body) == (200, b"")
-    assert names(server, ours, trace_id) == ["step"]
+    assert names(server, fresh, trace_id) == ["step"]
 
 
 def test_the_experiment_is_one_of_the_project(server: MLflow, ours: World, theirs: World) -> None:
