@@ -89,4 +89,5 @@ def test_spans_go_to_the_project_of_the_address(traced: Traced) -> None:
     assert export(stranger.in_view_of(project.tenants.everywhere("")), experiment, body) == 403
     assert export(Caller(stranger.port, project.guest().prefix, ()), experiment, body) == 401
     assert store.contents() == before
-    assert export(project.developer(), experiment, body) == 200
+    own = stranger.post("experiments/create", name="own")["experiment_id"]
+    assert export(stranger, own, body) == 200
