@@ -143,9 +143,7 @@ async def test_going_back_after_signing_out_brings_nothing_new(
         if "/auth/" in page.url:
             # Our own pages are not kept.
             await expect(page.get_by_role("button", name="Sign out")).to_have_count(0)
-    # MLflow's page may come back as it was left, but whatever it asks is refused.
-    assert (await visitor.fetch(SEARCH)).status == 401
-    await page.reload()
+    # MLflow's page would come back as it was left, and so asks for itself again.
     await expect(page.get_by_role("link", name="Sign in with GitLab")).to_be_visible()
     await expect(page.get_by_text(name)).to_have_count(0)
 
