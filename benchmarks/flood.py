@@ -1,13 +1,13 @@
 """How a flood of made-up tokens treats a good user, GitLab and the edge's memory.
 
-    .venv/bin/python benchmarks/flood.py --tokens 1000000
+    .venv/bin/python benchmarks/flood.py --tokens 1000000 --at-once 1000
 
-is the full run. Starts a demo GitLab and an edge on 127.0.0.1 and asks the edge as Envoy would:
+is the full run, of twenty minutes. Starts a demo GitLab and an edge on 127.0.0.1 and asks the edge as Envoy would:
 a few addresses send the tokens in bursts, and a process of its own checks for the good user all
 the time, so that the pauses between the bursts show how he fares alone. Prints Markdown.
 
-Without `--rate` the edge is busy all the time, and the good user waits for those `--at-once` before
-him, whatever they ask; with it the table shows what the flood costs him besides.
+The edge holds up whom it throttles, a second on average and a thousand at once: so more than a
+thousand `--at-once` keep it busy, and the good user waits for those before him, whatever they ask.
 """
 
 import argparse

@@ -25,6 +25,7 @@ from extauthz.edge.errors import (
     BadRequest,
     MethodNotAllowed,
     Refusal,
+    TooManyAttempts,
     Unavailable,
 )
 from extauthz.edge.in_session import Looked, Outcome, taken_apart
@@ -34,6 +35,7 @@ from extauthz.edge.request import Request
 from extauthz.edge.routes import is_public
 from extauthz.edge.scope import Page, Redirect, View, scope_of
 from extauthz.edge.site import Site
+from extauthz.edge.tarpit import Tarpit
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
 
@@ -82,6 +84,7 @@ class Checker:
         login: Login,
         site: Site,
         framed_by: Sequence[str] = (),
+        tarpit: Tarpit | None = None,
         deadline: float = DEADLINE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -92,6 +95,7 @@ class Checker:
         self._login = login
         self._site = site
         self._framed_by = framed_by
+        self._tarpit = tarpit or Tarpit()
         self._deadline = deadline
         self._clock = clock
         self._log = structlog.get_logger("extauthz.check")
@@ -175,7 +179,11 @@ class Checker:
             decision = await pending
         except Exception as error:  # noqa: BLE001 - fail closed, as above
             decision = self._denial(error, request)
-        return self._finish(request, decision, started)
+        answer = self._finish(request, decision, started)
+        match decision:
+            case Deny(TooManyAttempts()):
+                await self._tarpit.hold()
+        return answer
 
     def _denial(self, error: Exception, request: Request | None) -> Decision:
         refusal = self._refusal(error, request)
