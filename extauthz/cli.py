@@ -158,10 +158,10 @@ def _add_check_config(commands: Commands) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     from extauthz.edge.app import ServeOptions, serve  # noqa: PLC0415 - needs the server extra
-    from extauthz.edge.logs import configure  # noqa: PLC0415
+    from extauthz.logs import configure  # noqa: PLC0415
 
     settings = Settings.load(env_file=options.env_file).check_for_serving()
-    configure(as_json=not sys.stderr.isatty())
+    configure(settings.log_format, settings.log_level)
     return serve(
         settings,
         ServeOptions(

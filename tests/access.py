@@ -1,7 +1,7 @@
 """Access decided against a demo GitLab and a small MLflow, both over real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -11,13 +11,14 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from extauthz.edge.access import AccessControl, GlobalAccess, ProjectAccess
-from extauthz.edge.access_cache import Lifetimes
+from extauthz.edge.access_cache import Lifetimes, Result
 from extauthz.edge.breaker import Breaker
 from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import Credential, Kind
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.in_session import Looked, taken_apart
 from extauthz.edge.mlflow import OwnedProjects
+from extauthz.edge.operations import Called, Operation
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import Asker
 from extauthz.edge.upstream import Upstream, open_session
@@ -54,15 +55,34 @@ class Calls:
     seen: list[tuple[str, str]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    servers: dict[str, Callable[[], bool]] = field(default_factory=dict)
+    caches: dict[str, Callable[[], int]] = field(default_factory=dict)
+    lookups: list[tuple[str, Result]] = field(default_factory=list)
 
-    def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
+    def provider_call(self, operation: Operation, outcome: Called, seconds: float) -> None:
         """Take note of a call."""
         self.seen.append((operation, outcome))
         self.seconds.append(seconds)
 
-    def stale_served(self) -> None:
-        """Take note of a stale answer."""
-        self.events.append("stale")
+    def provider_retry(self, operation: Operation) -> None:
+        """Take note of a call that is made once more."""
+        self.events.append("retry")
+
+    def server_added(self, server: str, is_down: Callable[[], bool]) -> None:
+        """Take note of a server."""
+        self.servers[server] = is_down
+
+    def cache_opened(self, cache: str, entries: Callable[[], int]) -> None:
+        """Take note of a cache."""
+        self.caches[cache] = entries
+
+    def looked_up(self, cache: str, result: Result) -> None:
+        """Take note of a look-up."""
+        self.lookups.append((cache, result))
+
+    def login_changed(self, outcome: str) -> None:
+        """Take note of a login."""
+        self.events.append(f"login {outcome}")
 
     def session_changed(self, event: str) -> None:
         """Take note of what happened to a session."""
@@ -141,6 +161,7 @@ async def deciding(
     fresh: float = 30,
     stale: float = 600,
     patience: float = 3.5,
+    calls: Calls | None = None,
 ) -> AsyncIterator[World]:
     """Decide about access as the edge does, on a clock that the test moves."""
     clock = Clock()
@@ -166,6 +187,7 @@ async def deciding(
             policy=policy or Policy(),
             fingerprints=Fingerprints(SECRET, gitlab.url),
             lifetimes=Lifetimes(fresh=fresh, stale=stale, patience=patience),
+            observer=calls or Calls(),
             clock=clock,
         )
         yield World(access, gitlab, mlflow, clock)

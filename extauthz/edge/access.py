@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes
+from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes, Observer, Unobserved
 from extauthz.edge.cache import Cache, Fingerprints
 from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import Credential, Kind
@@ -83,11 +83,10 @@ class AccessControl:
         policy: Policy,
         fingerprints: Fingerprints,
         lifetimes: Lifetimes,
-        on_stale: Callable[[], None] = lambda: None,
+        observer: Observer | None = None,
         clock: Clock = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`on_stale` is told when what was known before an outage is served."""
         self._provider = provider
         self._owned = owned
         self._policy = policy
@@ -98,11 +97,21 @@ class AccessControl:
         self.throttle: Final = Throttle(clock=clock)
         self._callers = callers = Callers(clock=clock)
         shared = partial(
-            AccessCache, callers=callers, lifetimes=lifetimes, on_stale=on_stale, clock=clock
+            AccessCache,
+            callers=callers,
+            lifetimes=lifetimes,
+            observer=observer or Unobserved(),
+            clock=clock,
         )
-        self._projects: AccessCache[ProjectAccess] = shared(_MOST_PROJECTS, weaken=_weakened)
-        self._everywhere: AccessCache[GlobalAccess] = shared(_MOST_EVERYWHERE, weaken=_same)
-        self._directories: AccessCache[Directory] = shared(_MOST_DIRECTORIES, weaken=_same)
+        self._projects: AccessCache[ProjectAccess] = shared(
+            _MOST_PROJECTS, name="project", weaken=_weakened
+        )
+        self._everywhere: AccessCache[GlobalAccess] = shared(
+            _MOST_EVERYWHERE, name="global", weaken=_same
+        )
+        self._directories: AccessCache[Directory] = shared(
+            _MOST_DIRECTORIES, name="directory", weaken=_same
+        )
         self._reaches: Cache[bytes, Reach] = Cache(_MOST_REACHES, clock=clock)
         self._reach_flights: Flights[bytes, Reach] = Flights()
 

@@ -5,8 +5,9 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from extauthz.edge.cache import Cache
 from extauthz.edge.callers import Caller, Callers
@@ -28,6 +29,35 @@ _MOST_OF_STRANGERS: Final = MOST // 2
 # caller's back so often.
 _SECONDS_OF_TROUBLE: Final = 30.0
 _SECONDS_BETWEEN_RETRIES: Final = 1.0
+
+
+class Result(StrEnum):
+    """How a look-up ended: at once with what is known, or with a question."""
+
+    HIT = "hit"
+    REFUSED = "refused"
+    STALE = "stale"
+    MISS = "miss"
+
+
+class Observer(Protocol):
+    """Is told of caches, each by the name of what it keeps, and of look-ups."""
+
+    def cache_opened(self, cache: str, entries: Callable[[], int]) -> None:
+        """Take note of a cache, and of how to find out how many entries it has."""
+
+    def looked_up(self, cache: str, result: Result) -> None:
+        """Count a look-up. Who has asked and is served stale then counts as both."""
+
+
+class Unobserved:
+    """Takes note of nothing."""
+
+    def cache_opened(self, cache: str, entries: Callable[[], int]) -> None:
+        """Take no note of a cache."""
+
+    def looked_up(self, cache: str, result: Result) -> None:
+        """Count nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +87,22 @@ class AccessCache(Generic[A]):
         self,
         size: int,
         *,
+        name: str,
         callers: Callers,
         lifetimes: Lifetimes,
         weaken: Callable[[A], A],
-        on_stale: Callable[[], None] = lambda: None,
+        observer: Observer,
         clock: Clock = time.monotonic,
     ) -> None:
-        """`weaken` makes of an access what is left of it in an outage; then `on_stale` is told."""
+        """`weaken` makes of an access what is left of it in an outage."""
+        self._name = name
         self._callers = callers
         self._lifetimes = lifetimes
         self._weaken = weaken
-        self._on_stale = on_stale
+        self._observer = observer
         self._clock = clock
         self._entries: Cache[tuple[Caller | None, str], _Entry[A]] = Cache(size, clock=clock)
+        observer.cache_opened(name, self._entries.__len__)
         # Until then nobody waits to find out for himself that the provider is down.
         self._down_until = 0.0
         self._flights: Flights[tuple[bytes, str], A] = Flights()
@@ -81,17 +114,26 @@ class AccessCache(Generic[A]):
         """
         entry, now = self._entry(who, place), self._clock()
         if entry is not None and now < entry.fresh_until:
+            self._note(Result.HIT)
             return entry.access
-        self._callers.check(who, place)
+        try:
+            self._callers.check(who, place)
+        except Refusal:
+            self._note(Result.REFUSED)
+            raise
         if entry is not None and now < max(entry.troubled_until, self._down_until):
             self._retry(entry, who, place, ask)
-            self._on_stale()
+            self._note(Result.STALE)
             return entry.stale
+        self._note(Result.MISS)
         return self._wait(who, place, ask)
 
     async def close(self) -> None:
         """End the questions under way."""
         await self._flights.close()
+
+    def _note(self, result: Result) -> None:
+        self._observer.looked_up(self._name, result)
 
     def _entry(self, who: bytes, place: str) -> _Entry[A] | None:
         return self._entries.get((self._callers.get(who), place))
@@ -136,7 +178,7 @@ class AccessCache(Generic[A]):
         now = self._clock()
         entry.troubled_until = now + _SECONDS_OF_TROUBLE
         entry.retry_at = now + _SECONDS_BETWEEN_RETRIES
-        self._on_stale()
+        self._note(Result.STALE)
         return entry.stale
 
     def _forget(self, who: bytes, place: str, refusal: Refusal) -> None:

@@ -41,12 +41,13 @@ _REMOVED_FOR_PAGES: Final = tuple(name for name in REMOVED if name != "cookie")
 class Allow:
     """Forward to MLflow under a signed grant, with this path and query as the target.
 
-    `cookies` (values of Set-Cookie) go with MLflow's answer.
+    `cookies` (values of Set-Cookie) go with MLflow's answer. `subject` is whom the grant names.
     """
 
     grant: str
     target: str
     cookies: Sequence[str] = ()
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

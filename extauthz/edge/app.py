@@ -14,11 +14,12 @@ from extauthz.edge.address import Address
 from extauthz.edge.admin import serve_admin
 from extauthz.edge.assembly import credential_reader, login_of, open_access
 from extauthz.edge.check import Checker
+from extauthz.edge.decision_log import DecisionLog
 from extauthz.edge.metrics import Metrics
 from extauthz.edge.mint import Mint
 from extauthz.edge.server import Server
 from extauthz.edge.settings import Settings, SettingsError
-from extauthz.edge.workers import Workers, worker_argv
+from extauthz.edge.workers import Workers, reading_gauges, worker_argv
 from extauthz.grant import GrantKey, GrantSigner
 
 
@@ -63,7 +64,7 @@ async def checker(
         yield Checker(
             deciding.accesses,
             Mint(settings, signer),
-            metrics,
+            [metrics, DecisionLog(subjects=settings.log_subjects)],
             credential_of=credential_reader(settings),
             login=login_of(settings),
             site=settings.site,
@@ -72,7 +73,7 @@ async def checker(
 
 
 async def _serve_one(settings: Settings, options: ServeOptions) -> int:
-    metrics = Metrics()
+    metrics = Metrics(provider="sharinghub" if settings.sharinghub_url else "gitlab")
     stop = _stop_on_signals()
     log = structlog.get_logger("extauthz.edge")
     async with AsyncExitStack() as stack:
@@ -84,6 +85,8 @@ async def _serve_one(settings: Settings, options: ServeOptions) -> int:
             await stack.enter_async_context(
                 serve_admin(options.admin, ready=ready, metrics=metrics.render)
             )
+        else:
+            await stack.enter_async_context(reading_gauges(metrics))
         log.info("edge.started", listen=str(options.listen), provider=settings.provider_url)
         await stop.wait()
         log.info("edge.draining", seconds=options.drain_seconds)

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from aiohttp import ClientSession
 
-from extauthz.edge import sessions, upstream
+from extauthz.edge import access_cache, pages, sessions, upstream
 from extauthz.edge.access import AccessControl
 from extauthz.edge.access_cache import Lifetimes
 from extauthz.edge.cache import Fingerprints
@@ -44,11 +44,10 @@ _SHARINGHUB_TIMEOUT: Final = 2.0
 _CALLBACK: Final = "/auth/authorize"
 
 
-class Observer(upstream.Observer, sessions.Observer, Protocol):
-    """Who is told of calls, sessions and outages."""
-
-    def stale_served(self) -> None:
-        """Count an access that was known before an outage, and is served in it."""
+class Observer(
+    access_cache.Observer, pages.Observer, sessions.Observer, upstream.Observer, Protocol
+):
+    """Who is told of look-ups, calls, logins and sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +148,7 @@ class _GitLabMode:
             sessions=held,
             accesses=accesses,
             throttle=control.throttle,
+            observer=self.observer,
             verifier=GrantVerifier([GrantKey(settings.grant_key)], instance=settings.instance),
         )
         return Deciding(accesses, pages)
@@ -181,7 +181,7 @@ class _GitLabMode:
             policy=_gitlab_policy(settings),
             fingerprints=_fingerprints(settings),
             lifetimes=_lifetimes(settings),
-            on_stale=self.observer.stale_served,
+            observer=self.observer,
         )
         self.stack.push_async_callback(jobs.close)
         return jobs
@@ -231,6 +231,7 @@ def _sharinghub(
         lifetimes=Lifetimes(
             fresh=settings.sharinghub_auth_cache_timeout, stale=settings.stale_if_error
         ),
+        observer=observer,
     )
 
 
@@ -247,7 +248,7 @@ def _control(
         policy=policy,
         fingerprints=_fingerprints(settings),
         lifetimes=_lifetimes(settings),
-        on_stale=observer.stale_served,
+        observer=observer,
     )
 
 

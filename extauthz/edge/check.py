@@ -7,7 +7,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import structlog
@@ -31,6 +31,7 @@ from extauthz.edge.errors import (
 from extauthz.edge.in_session import Looked, Outcome, taken_apart
 from extauthz.edge.login import Login
 from extauthz.edge.mint import Mint
+from extauthz.edge.record import Record
 from extauthz.edge.request import Request
 from extauthz.edge.routes import is_public
 from extauthz.edge.scope import Page, Redirect, View, scope_of
@@ -67,8 +68,17 @@ class Accesses(Protocol):
 class Observer(Protocol):
     """Who is told about decisions."""
 
-    def check_decided(self, outcome: str, seconds: float) -> None:
-        """Count a decision; `outcome` is `allowed`, `moved` or a refusal's reason."""
+    def check_decided(self, record: Record) -> None:
+        """Take note of a decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """As much of a question as was understood, and the time at which it came."""
+
+    request: Request | None
+    scope: View | Page | Redirect | None
+    started: float
 
 
 class Checker:
@@ -78,7 +88,7 @@ class Checker:
         self,
         accesses: Accesses,
         mint: Mint,
-        observer: Observer,
+        observers: Sequence[Observer],
         *,
         credential_of: CredentialOf,
         login: Login,
@@ -90,7 +100,7 @@ class Checker:
     ) -> None:
         self._accesses = accesses
         self._mint = mint
-        self._observer = observer
+        self._observers = observers
         self._credential_of = credential_of
         self._login = login
         self._site = site
@@ -104,19 +114,23 @@ class Checker:
         """Answer a serialised CheckRequest; whatever goes wrong is a refusal."""
         started = self._clock()
         request: Request | None = None
+        scope: View | Page | Redirect | None = None
         try:
             request = Request.parse(payload)
-            decision = self._decide(request)
+            _refuse_unsafe(request)
+            refuse_header_cookies(request, self._site)
+            scope = scope_of(request.path, prefix=self._site.prefix)
+            decision = self._decide(request, scope)
         except Exception as error:  # noqa: BLE001 - fail closed: no error may become an empty answer
             decision = self._denial(error, request)
+        asked = _Asked(request, scope, started)
         if isinstance(decision, Awaitable):
-            return self._finish_later(request, decision, started)
-        return self._finish(request, decision, started)
+            return self._finish_later(asked, decision)
+        return self._finish(asked, decision)
 
-    def _decide(self, request: Request) -> Decision | Awaitable[Decision]:
-        _refuse_unsafe(request)
-        refuse_header_cookies(request, self._site)
-        scope = scope_of(request.path, prefix=self._site.prefix)
+    def _decide(
+        self, request: Request, scope: View | Page | Redirect
+    ) -> Decision | Awaitable[Decision]:
         match scope:
             case Redirect(path):
                 return Moved(_target(path, request))
@@ -154,7 +168,8 @@ class Checker:
         access, cookies = taken_apart(outcome)
         match scope, access:
             case View(path=path), _:
-                return Allow(self._granted(access, cookies), _target(path, request), cookies)
+                grant = self._granted(access, cookies)
+                return Allow(grant, _target(path, request), cookies, access.user.subject)
             case Page(), ProjectAccess(project_path=project):
                 return Found(self._site.view(project), cookies)
         raise AssertionError("a page with a number is about one project")
@@ -172,14 +187,12 @@ class Checker:
         async with asyncio.timeout(self._deadline):
             return self._grant(request, scope, await pending)
 
-    async def _finish_later(
-        self, request: Request | None, pending: Awaitable[Decision], started: float
-    ) -> bytes:
+    async def _finish_later(self, asked: _Asked, pending: Awaitable[Decision]) -> bytes:
         try:
             decision = await pending
         except Exception as error:  # noqa: BLE001 - fail closed, as above
-            decision = self._denial(error, request)
-        answer = self._finish(request, decision, started)
+            decision = self._denial(error, asked.request)
+        answer = self._finish(asked, decision)
         match decision:
             case Deny(TooManyAttempts()):
                 await self._tarpit.hold()
@@ -200,18 +213,12 @@ class Checker:
         )
         return Unavailable("Permissions could not be checked because of an internal error.")
 
-    def _finish(self, request: Request | None, decision: Decision, started: float) -> bytes:
+    def _finish(self, asked: _Asked, decision: Decision) -> bytes:
         answer = encode(decision, framed_by=self._framed_by)
-        outcome = _outcome(decision)
-        self._observer.check_decided(outcome, self._clock() - started)
-        if isinstance(decision, Deny):
-            self._log.info(
-                "check.refused",
-                reason=outcome,
-                status=decision.refusal.status,
-                method=request.method if request else "",
-                request=decision.request_id,
-            )
+        seconds = self._clock() - asked.started
+        record = Record.of(decision, request=asked.request, scope=asked.scope, seconds=seconds)
+        for observer in self._observers:
+            observer.check_decided(record)
         return answer
 
 
@@ -232,13 +239,3 @@ def _refuse_unsafe(request: Request) -> None:
 
 def _target(path: str, request: Request) -> str:
     return path if request.query is None else f"{path}?{request.query}"
-
-
-def _outcome(decision: Decision) -> str:
-    match decision:
-        case Allow() | ToPages():
-            return "allowed"
-        case Moved() | Found():
-            return "moved"
-        case Deny(refusal):
-            return refusal.reason

@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from extauthz.edge.cache import Cache
 from extauthz.edge.flights import Flights, landed
+from extauthz.edge.operations import Operation
 from extauthz.edge.outage import Outage
 from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Call, Upstream
 
 _PATH: Final = "/.well-known/openid-configuration"
 _SECONDS_FRESH: Final = 3_600.0
-_OPERATION: Final = "discovery"
 _ONE: Final = ""
 
 
@@ -48,7 +48,7 @@ class Discovery:
         await self._flights.close()
 
     async def _ask(self) -> Endpoints:
-        call = Call(_OPERATION, _PATH, {}, line=Line.STRANGERS, who=_OPERATION)
+        call = Call(Operation.DISCOVERY, _PATH, {}, line=Line.STRANGERS, who=Operation.DISCOVERY)
         answer = await self._upstream.ask(call)
         if answer.status != HTTPStatus.OK:
             raise _unreadable()

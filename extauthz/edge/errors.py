@@ -12,7 +12,7 @@ Refusal
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault
@@ -95,3 +95,13 @@ class Unavailable(Refusal):
     def __init__(self, message: str, *, retry_after: int = 5) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+REASONS: Final = tuple(
+    kind.reason
+    for kind in (
+        *(BadRequest, Unauthenticated, Forbidden, NotFound, MethodNotAllowed),
+        *(TooManyProjects, TooManyAttempts, Unavailable),
+    )
+)
+"""Why requests are refused."""

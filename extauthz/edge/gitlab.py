@@ -11,7 +11,8 @@ from typing import Final
 from extauthz.edge import gitlab_answers as answers
 from extauthz.edge.errors import NotFound
 from extauthz.edge.gitlab_answers import Page, unreadable
-from extauthz.edge.gitlab_api import PROJECT, PROJECTS, USER, GitLabApi, refusal_of
+from extauthz.edge.gitlab_api import GitLabApi, refusal_of
+from extauthz.edge.operations import Operation
 from extauthz.edge.policy import absent
 from extauthz.edge.provider import Asker, Project, Reach, User
 from extauthz.edge.slots import Line
@@ -39,7 +40,7 @@ class GitLab:
 
     async def project(self, asker: Asker, path: str) -> tuple[User, Project]:
         """Return the caller and the project at a path; an old path leads to the moved project."""
-        page = await self._api.query(PROJECT, asker, _PROJECT, path=path)
+        page = await self._api.query(Operation.PROJECT, asker, _PROJECT, path=path)
         node = page.data.get("project")
         if page.user is None or node is None:
             return await self._project_by_rest(asker, path, page)
@@ -102,7 +103,7 @@ class GitLab:
         if not ids:
             return await self._none(asker)
         gids = [f"gid://gitlab/Project/{number}" for number in ids]
-        page = await self._api.query(PROJECTS, asker, _PROJECTS, ids=gids)
+        page = await self._api.query(Operation.PROJECTS, asker, _PROJECTS, ids=gids)
         if page.user is None or not page.sound:
             return await self._batch_by_rest(asker, ids, page)
         found = answers.graphql_projects(page.data)
@@ -110,7 +111,7 @@ class GitLab:
 
     async def _none(self, asker: Asker) -> tuple[User, list[Project]]:
         """Prove the caller and ask for no projects: an empty list of ids could mean all."""
-        page = await self._api.query(USER, asker, _USER)
+        page = await self._api.query(Operation.USER, asker, _USER)
         return page.user or await self._api.user(asker), []
 
     async def _batch_by_rest(

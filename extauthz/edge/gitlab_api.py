@@ -7,16 +7,11 @@ from urllib.parse import quote
 from extauthz.edge import gitlab_answers as answers
 from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from extauthz.edge.gitlab_answers import Page, unreadable
+from extauthz.edge.operations import Operation
 from extauthz.edge.policy import absent
 from extauthz.edge.provider import Asker, Project, User
 from extauthz.edge.upstream import Answer, Call, Upstream
 
-# The operations that metrics tell apart.
-PROJECT: Final = "project"
-PROJECTS: Final = "projects"
-MEMBER: Final = "member"
-USER: Final = "user"
-TOKEN: Final = "token"  # noqa: S105 - an operation, not a secret
 _REST: Final = "/api/v4"
 _PERSONAL_PREFIX: Final = "glpat-"
 _USEFUL: Final = frozenset({"api", "read_api"})
@@ -32,7 +27,9 @@ class GitLabApi:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def query(self, operation: str, asker: Asker, text: str, **variables: object) -> Page:
+    async def query(
+        self, operation: Operation, asker: Asker, text: str, **variables: object
+    ) -> Page:
         """Ask GraphQL.
 
         A page without a user proves nobody, and one that is not sound says nothing: ask REST.
@@ -57,7 +54,7 @@ class GitLabApi:
     async def project(self, asker: Asker, name: str | int) -> Project | int:
         """Return a project by path or id as REST knows it, or the id it has moved to."""
         path = f"{_REST}/projects/{quote(str(name), safe='')}"
-        answer = await self._ask(PROJECT, asker, path)
+        answer = await self._ask(Operation.PROJECT, asker, path)
         if answer.location:
             return answers.moved_to(self._upstream.base + path, answer.location)
         if answer.status != HTTPStatus.OK:
@@ -66,7 +63,7 @@ class GitLabApi:
 
     async def user(self, asker: Asker) -> User:
         """Return the owner of a token."""
-        answer = await self._ask(USER, asker, f"{_REST}/user")
+        answer = await self._ask(Operation.USER, asker, f"{_REST}/user")
         match answer.status:
             case HTTPStatus.OK:
                 user = answers.rest_user(answer.body)
@@ -83,16 +80,16 @@ class GitLabApi:
         """Return what REST says of a member, inherited and invited ones included."""
         number = answers.user_number(user)
         path = f"{_REST}/projects/{project}/members/all/{number}"
-        return await self._ask(MEMBER, asker, path)
+        return await self._ask(Operation.MEMBER, asker, path)
 
     async def personal_token(self, asker: Asker, *, optional: bool = False) -> Answer:
         """Return a personal, project or group token's description of itself."""
         path = f"{_REST}/personal_access_tokens/self"
-        return await self._ask(TOKEN, asker, path, optional=optional)
+        return await self._ask(Operation.TOKEN, asker, path, optional=optional)
 
     async def oauth_token(self, asker: Asker) -> Answer:
         """Return an OAuth token's description of itself."""
-        return await self._ask(TOKEN, asker, "/oauth/token/info")
+        return await self._ask(Operation.TOKEN, asker, "/oauth/token/info")
 
     async def _useless(self, asker: Asker) -> Refusal:
         """Tell a bad token from a good one without the scopes: GraphQL says 401 to both.
@@ -112,7 +109,7 @@ class GitLabApi:
 
     async def _ask(
         self,
-        operation: str,
+        operation: Operation,
         asker: Asker,
         path: str,
         body: object = None,

@@ -15,7 +15,7 @@ import structlog
 from pydantic import SecretStr
 
 from extauthz.edge.access import ProjectAccess
-from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes
+from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes, Observer, Unobserved
 from extauthz.edge.cache import Cache, Fingerprints
 from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import Credential, Kind
@@ -55,7 +55,7 @@ class JobAccess:
         policy: Policy,
         fingerprints: Fingerprints,
         lifetimes: Lifetimes,
-        on_stale: Callable[[], None] = lambda: None,
+        observer: Observer | None = None,
         clock: Clock = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -69,21 +69,24 @@ class JobAccess:
         self._fingerprints = fingerprints
         self._clock = clock
         self._wall = wall
-        callers = Callers(clock=clock)
+        callers, observer = Callers(clock=clock), observer or Unobserved()
         self._jobs: AccessCache[Job] = AccessCache(
             _MOST_TOKENS,
+            name="job",
             callers=callers,
             lifetimes=lifetimes,
             # In an outage the job is still the same, and its project's facts are stale.
             weaken=lambda job: job,
+            observer=observer,
             clock=clock,
         )
         self._facts: AccessCache[_Facts] = AccessCache(
             _MOST_PROJECTS,
+            name="job_project",
             callers=callers,
             lifetimes=lifetimes,
             weaken=_stale,
-            on_stale=on_stale,
+            observer=observer,
             clock=clock,
         )
         self._accesses: Cache[bytes, tuple[_Facts, ProjectAccess]] = Cache(

@@ -19,11 +19,11 @@ from joserfc.jwk import RSAKey
 from extauthz.edge.errors import Unavailable
 from extauthz.edge.flights import Flights, landed
 from extauthz.edge.gitlab_answers import unreadable
+from extauthz.edge.operations import Operation
 from extauthz.edge.outage import Busy
 from extauthz.edge.upstream import Answer, Call, Upstream
 
 LONGEST_TOKEN: Final = 32 * 1024
-_OPERATION: Final = "keys"
 _ALGORITHM: Final = "RS256"
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # They bring a key along or change how the rest is read; GitLab writes none of them.
@@ -76,7 +76,7 @@ class SigningKeys:
         if now < self._ask_again_at:
             raise Busy("GitLab's keys without this token's were just read. Try again in a moment.")
         try:
-            await landed(self._flights.join(_OPERATION, self._read))
+            await landed(self._flights.join(Operation.KEYS, self._read))
         except Unavailable:
             if known is None:
                 raise
@@ -87,7 +87,9 @@ class SigningKeys:
 
     async def _read(self) -> None:
         try:
-            answer = await self._upstream.ask(Call(_OPERATION, self._path, {}, who=_OPERATION))
+            answer = await self._upstream.ask(
+                Call(Operation.KEYS, self._path, {}, who=Operation.KEYS)
+            )
             # One that publishes none is not at its best.
             self._keys = dict(_keys_in(answer)) or self._keys
             self._fresh_until = self._clock() + _SECONDS_FRESH

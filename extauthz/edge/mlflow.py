@@ -9,10 +9,10 @@ from typing import Any, Final
 from extauthz.edge.cache import Cache
 from extauthz.edge.errors import Unavailable
 from extauthz.edge.flights import Flights, landed
+from extauthz.edge.operations import Operation
 from extauthz.edge.upstream import Answer, Call, Upstream
 from extauthz.grant import HEADER, Grant, GrantSigner, View
 
-_OPERATION: Final = "owned"
 _PATH: Final = "/extauthz/v1/projects"
 
 
@@ -38,23 +38,23 @@ class OwnedProjects:
 
     async def ids(self) -> tuple[int, ...]:
         """Return the ids of those projects, ascending; raises Unavailable."""
-        known = self._known.get(_OPERATION)
+        known = self._known.get(Operation.OWNED)
         if known is not None:
             return known
-        return await landed(self._flights.join(_OPERATION, self._ask))
+        return await landed(self._flights.join(Operation.OWNED, self._ask))
 
     async def close(self) -> None:
         """End the question under way."""
         await self._flights.close()
 
     async def _ask(self) -> tuple[int, ...]:
-        call = Call(_OPERATION, _PATH, {HEADER: self._signer.sign(self._grant)})
+        call = Call(Operation.OWNED, _PATH, {HEADER: self._signer.sign(self._grant)})
         try:
             ids = _ids(await self._upstream.ask(call))
         except Unavailable as trouble:
             # Not the provider's trouble: nothing is served stale because of it.
             raise _unavailable() from trouble
-        self._known.put(_OPERATION, ids, until=self._clock() + self._seconds_fresh)
+        self._known.put(Operation.OWNED, ids, until=self._clock() + self._seconds_fresh)
         return ids
 
 

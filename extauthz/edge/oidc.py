@@ -18,6 +18,7 @@ from extauthz.edge.errors import Forbidden, Unavailable
 from extauthz.edge.handshake import Handshake
 from extauthz.edge.id_token import mistrusted, user_in
 from extauthz.edge.jwks import BadToken, SigningKeys
+from extauthz.edge.operations import Operation
 from extauthz.edge.outage import Outage
 from extauthz.edge.provider import User
 from extauthz.edge.session import Tokens
@@ -93,7 +94,7 @@ class Oidc:
         """
         # Nobody knows who it will be, so all of them count as one where GitLab fails.
         body = await self._tokens(
-            "login",
+            Operation.LOGIN,
             "authorization_code",
             Line.STRANGERS,
             who="login",
@@ -119,7 +120,7 @@ class Oidc:
         """Exchange a refresh token, which ends with it; raises LoginRefused, Unavailable."""
         return self._read(
             await self._tokens(
-                "refresh",
+                Operation.REFRESH,
                 "refresh_token",
                 Line.CHECKS,
                 who=hash(token.get_secret_value()),
@@ -136,7 +137,7 @@ class Oidc:
         )
         who = hash(token.get_secret_value())
         answer = await self._upstream.ask(
-            Call("revoke", endpoints.revocation, {}, form=form, who=who)
+            Call(Operation.REVOKE, endpoints.revocation, {}, form=form, who=who)
         )
         if answer.status != HTTPStatus.OK:
             raise self._unusable(answer)
@@ -145,7 +146,7 @@ class Oidc:
         """Use a token, by which GitLab ends the pair that it was refreshed from (Doorkeeper)."""
         headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
         who = hash(token.get_secret_value())
-        await self._upstream.ask(Call("revoke", "/oauth/token/info", headers, who=who))
+        await self._upstream.ask(Call(Operation.REVOKE, "/oauth/token/info", headers, who=who))
 
     async def close(self) -> None:
         """End the questions under way."""
@@ -159,7 +160,7 @@ class Oidc:
         }
 
     async def _tokens(
-        self, operation: str, grant_type: str, line: Line, who: Hashable, **parameters: str
+        self, operation: Operation, grant_type: str, line: Line, who: Hashable, **parameters: str
     ) -> Mapping[str, Any]:
         endpoints = await self._discovery.endpoints()
         form = prepare_token_request(

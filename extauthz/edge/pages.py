@@ -57,8 +57,17 @@ from extauthz.grant import HEADER, GrantError, GrantVerifier, View
 _DEADLINE: Final = 12.0
 # A page of thousands would keep those waiting whose requests are checked meanwhile.
 _MOST_LISTED: Final = 500
+BEGUN: Final = "begun"
+COMPLETED: Final = "completed"
 _CODE: Final = re.compile(r"[\x21-\x7e]{1,512}")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Observer(Protocol):
+    """Is told of logins."""
+
+    def login_changed(self, outcome: str) -> None:
+        """Count what became of a login: begun, completed, or the reason of a refusal."""
 
 
 class Accesses(Protocol):
@@ -82,6 +91,7 @@ class Pages:
     sessions: Sessions
     accesses: Accesses
     throttle: Throttle
+    observer: Observer
     verifier: GrantVerifier
 
     @asynccontextmanager
@@ -123,18 +133,27 @@ class Pages:
         target = self._target(request)
         handshake, cookies = self.handshakes.begin(target, _cookies(request))
         try:
-            return _go(await self.oidc.authorization_url(handshake), cookies)
+            address = await self.oidc.authorization_url(handshake)
         except Refusal as refusal:
+            self.observer.login_changed(refusal.reason)
             return _refused(refusal, request, self._again(target))
+        self.observer.login_changed(BEGUN)
+        return _go(address, cookies)
 
     async def authorize(self, request: web.Request) -> web.Response:
         """Take a browser back from GitLab, and to where it wanted to go."""
-        handshake = self._handshake(request)
+        try:
+            handshake = self._handshake(request)
+        except Refusal as refusal:
+            self.observer.login_changed(refusal.reason)
+            raise
         used_up = self.handshakes.finish(handshake)
         try:
             session = await self._signed_in(request, handshake)
         except Refusal as refusal:
+            self.observer.login_changed(refusal.reason)
             return _refused(refusal, request, self._again(handshake.target), [used_up])
+        self.observer.login_changed(COMPLETED)
         return _go(handshake.target, [session, used_up])
 
     async def ask_to_sign_out(self, request: web.Request) -> web.Response:

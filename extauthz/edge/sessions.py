@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from typing import Final, Protocol
 
@@ -49,11 +50,21 @@ class Issuer(Protocol):
         """Take back a pair of tokens; raises Unavailable."""
 
 
+class Event(StrEnum):
+    """What becomes of a session. LOST is one that GitLab does not give new tokens to."""
+
+    BEGUN = "begun"
+    REFRESHED = "refreshed"
+    REFRESH_FAILED = "refresh_failed"
+    LOST = "lost"
+    ENDED = "ended"
+
+
 class Observer(Protocol):
     """Is told what becomes of sessions."""
 
-    def session_changed(self, event: str) -> None:
-        """Count an event: begun, refreshed, refresh_failed, lost or ended."""
+    def session_changed(self, event: Event) -> None:
+        """Count an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,7 @@ class Sessions:
         now = self._wall()
         session = Session(secrets.token_urlsafe(18), user, tokens, created=now, seen=now)
         session = await self._store.add(session)
-        self._note("begun")
+        self._note(Event.BEGUN)
         return self._set_cookie(session)
 
     def resume(self, cookie: str) -> Held | Awaitable[Held]:
@@ -137,7 +148,7 @@ class Sessions:
             session = await _settled(self._store.find(cookie)) or session
             await self._issuer.revoke(session.tokens.access)
             await self._store.remove(session)
-        self._note("ended")
+        self._note(Event.ENDED)
         return session
 
     def forgotten(self) -> str:
@@ -191,10 +202,10 @@ class Sessions:
                 tokens = await self._issuer.refresh(session.tokens.refresh)
             except LoginRefused:
                 await self._store.give_up(session)
-                self._note("lost")
+                self._note(Event.LOST)
                 raise _ended() from None
             except Unavailable:
-                self._note("refresh_failed")
+                self._note(Event.REFRESH_FAILED)
                 raise
             now = self._wall()
             kept = await self._keep(
@@ -202,7 +213,7 @@ class Sessions:
             )
             if kept is None:
                 await self._give_back(tokens)
-        self._note("refreshed")
+        self._note(Event.REFRESHED)
         return self._alive(kept)
 
     async def _keep(self, session: Session) -> Session | None:
@@ -212,7 +223,7 @@ class Sessions:
                 return await self._store.renew(session)
             except Unavailable:
                 if self._clock() >= until:
-                    self._note("lost")
+                    self._note(Event.LOST)
                     await self._give_back(session.tokens)
                     raise
                 await asyncio.sleep(_BETWEEN_TRIES)
@@ -238,7 +249,7 @@ class Sessions:
         left = session.created + SECONDS_AT_MOST - self._wall()
         return own_cookie(SESSION_COOKIE, session.cookie, self._site, seconds=left)
 
-    def _note(self, event: str) -> None:
+    def _note(self, event: Event) -> None:
         self._observer.session_changed(event)
         self._log.info(f"session.{event}")
 

@@ -103,6 +103,11 @@ class Settings(BaseModel):
     permanent_session_lifetime: Annotated[float, Field(ge=60, le=604_800)] = 7200
     session_store_url: SecretStr = SecretStr("")
 
+    # What is written down about decisions.
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_subjects: bool = False
+
     # What `extauthz up` starts MLflow with, and what `extauthz migrate` looks for.
     mlflow_backend_store_uri: str = "sqlite:///data/mlflow.db"
     mlflow_artifacts_destination: str = "data/mlartifacts"

@@ -10,16 +10,13 @@ from extauthz.edge import sharinghub_answers as answers
 from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import Credential, Kind, token_credential
 from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
+from extauthz.edge.operations import Operation
 from extauthz.edge.policy import absent
 from extauthz.edge.provider import Asker, Project, Reach, User
 from extauthz.edge.sharinghub_answers import unreadable
 from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Answer, Call, Upstream
 
-# The operations that metrics tell apart.
-SESSION: Final = "session"
-PROJECT: Final = "project"
-PROJECTS: Final = "projects"
 _SESSION_PATH: Final = "/api/auth/info"
 # GitLab numbers projects from 1: asked for this one, SharingHub looks at the credential only.
 _NO_PROJECT: Final = 0
@@ -45,7 +42,7 @@ class SharingHub:
         """
         cookie = f"{self._session_cookie}={asker.credential.secret.get_secret_value()}"
         headers = {"Cookie": cookie}
-        call = Call(SESSION, _SESSION_PATH, headers, who=asker.name, line=asker.line)
+        call = Call(Operation.SESSION, _SESSION_PATH, headers, who=asker.name, line=asker.line)
         answer = await self._upstream.ask(call)
         match answer.status, answers.is_refusal(answer.body):
             case HTTPStatus.OK, _:
@@ -61,7 +58,7 @@ class SharingHub:
         SharingHub takes digits for an id, and lets a crafted path change its question to GitLab:
         only checked paths may come here, and the answer must be about the asked one.
         """
-        project = await self._ask(PROJECT, asker, path)
+        project = await self._ask(Operation.PROJECT, asker, path)
         if project.path.lower() != path.lower():
             raise unreadable()
         return self._user(asker.credential), project
@@ -95,7 +92,7 @@ class SharingHub:
         found = []
         for number in ids:
             try:
-                project = await self._ask(PROJECTS, asker, str(number))
+                project = await self._ask(Operation.PROJECTS, asker, str(number))
             except NotFound:
                 continue
             if project.id != number:
@@ -103,7 +100,7 @@ class SharingHub:
             found.append(project)
         return found
 
-    async def _ask(self, operation: str, asker: Asker, name: str) -> Project:
+    async def _ask(self, operation: Operation, asker: Asker, name: str) -> Project:
         path = f"/api/check/{quote(name)}?info=true"
         credential, headers = asker.credential, {}
         if credential.kind is Kind.TOKEN:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from extauthz.edge.access import AccessControl, GlobalAccess, ProjectAccess
-from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes
+from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes, Observer, Unobserved
 from extauthz.edge.cache import Fingerprints
 from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import VISITOR, Credential, Kind
@@ -35,6 +35,7 @@ class SharingHubAccess:
         visitors: bool,
         fingerprints: Fingerprints,
         lifetimes: Lifetimes,
+        observer: Observer | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         """`visitors` says whether SharingHub may be asked what it shows without a credential."""
@@ -49,6 +50,8 @@ class SharingHubAccess:
             lifetimes=lifetimes,
             # In an outage the token is still the same, and its access only reads.
             weaken=lambda token: token,
+            name="session_token",
+            observer=observer or Unobserved(),
             clock=clock,
         )
 

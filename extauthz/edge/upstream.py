@@ -23,8 +23,9 @@ from aiohttp import (
 )
 from yarl import URL
 
-from extauthz.edge.breaker import Breaker
+from extauthz.edge.breaker import Breaker, State
 from extauthz.edge.errors import Unavailable
+from extauthz.edge.operations import Called, Operation
 from extauthz.edge.outage import Busy, Down, Outage, Skipped, Throttled, Unreachable
 from extauthz.edge.slots import Line, Slots
 
@@ -37,13 +38,16 @@ _REDIRECTS: Final = range(300, 400)
 
 
 class Observer(Protocol):
-    """Is told of every call, with a label of few values each for operation and outcome."""
+    """Is told of servers, and of every call."""
 
-    def provider_call(self, operation: str, outcome: str, seconds: float) -> None:
-        """Take note of one call.
+    def server_added(self, server: str, is_down: Callable[[], bool]) -> None:
+        """Take note of a server, and of how to find out whether the breaker is open."""
 
-        `outcome` is answered, throttled, trouble, skipped (it was down), busy or cancelled.
-        """
+    def provider_call(self, operation: Operation, outcome: Called, seconds: float) -> None:
+        """Take note of one call."""
+
+    def provider_retry(self, operation: Operation) -> None:
+        """Take note of a call that is made once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Call:
     JSON of a 5xx that it is an answer all the same, and no trouble.
     """
 
-    operation: str
+    operation: Operation
     path: str
     headers: Mapping[str, str]
     body: object = None
@@ -118,6 +122,7 @@ class Upstream:
         self._breaker = breaker or Breaker(clock=clock)
         self._timeout = timeout
         self._clock = clock
+        observer.server_added(name, lambda: self._breaker.state is not State.CLOSED)
         self._slots = {line: Slots(line.slots) for line in Line}
         self._answers = 0
         self._log = structlog.get_logger("extauthz.upstream")
@@ -128,23 +133,23 @@ class Upstream:
         Raises Throttled for a 429, Busy where we ask too much at once, and Outage for everything
         else that is no definite answer. Their messages name neither the path nor the credential.
         """
-        started, outcome = self._clock(), "cancelled"
+        started, outcome = self._clock(), Called.CANCELLED
         try:
             answer = await self._through_breaker(call)
         except Throttled:
-            outcome = "throttled"
+            outcome = Called.THROTTLED
             raise
         except Busy:
-            outcome = "busy"
+            outcome = Called.BUSY
             raise
         except Skipped:
-            outcome = "skipped"
+            outcome = Called.SKIPPED
             raise
         except Outage:
-            outcome = "trouble"
+            outcome = Called.TROUBLE
             raise
         else:
-            outcome = "answered"
+            outcome = Called.ANSWERED
             return answer
         finally:
             self._observer.provider_call(call.operation, outcome, self._clock() - started)
@@ -210,6 +215,7 @@ class Upstream:
         except ClientConnectionError:
             if call.body is None:
                 raise
+            self._observer.provider_retry(call.operation)
             return await self._once(call)
 
     async def _once(self, call: Call) -> Answer:

@@ -3,20 +3,23 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 import structlog
+from prometheus_client.multiprocess import mark_process_dead
 
 from extauthz.edge.address import Address
 from extauthz.edge.admin import serve_admin
 from extauthz.edge.child import die_with_parent
-from extauthz.edge.metrics import render_all
+from extauthz.edge.metrics import Metrics, render_all
 
 _RESTART_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 15.0
+_SECONDS_BETWEEN_READINGS: Final = 2.0
 
 
 class Workers:
@@ -77,6 +80,8 @@ class Workers:
                 raise
             finally:
                 del self._running[address]
+                # What a worker counted stays; what it had goes with it.
+                mark_process_dead(process.pid, folder)  # type: ignore[no-untyped-call] # theirs
             self._log.error("worker.exited", code=code)
             await asyncio.sleep(_RESTART_SECONDS)
 
@@ -87,6 +92,22 @@ def worker_argv(*, env_file: Path, drain_seconds: float) -> list[str]:
         *(sys.executable, "-m", "extauthz", "serve", "--env-file", str(env_file)),
         *("--drain-seconds", str(drain_seconds), "--admin-listen", "none"),
     ]
+
+
+@asynccontextmanager
+async def reading_gauges(metrics: Metrics) -> AsyncIterator[None]:
+    """Write down now and then what the parent cannot look at, as long as the context is open."""
+
+    async def read() -> None:
+        while True:
+            metrics.read_gauges()
+            await asyncio.sleep(_SECONDS_BETWEEN_READINGS)
+
+    reading = asyncio.create_task(read())
+    try:
+        yield
+    finally:
+        reading.cancel()
 
 
 def _remove_stale(address: Address) -> None:

@@ -119,7 +119,9 @@ def test_a_refused_service_token_is_the_operators_to_learn_of_and_logs_name_nobo
             metrics = answer.read().decode()
     edge, envoy = stack.edge.log.read_text(), stack.envoy.log.read_text()
     assert "job.service_token_refused" in edge
-    assert 'extauthz_check_decisions_total{outcome="unavailable"}' in metrics
+    assert (
+        'extauthz_checks_total{decision="refused",reason="unavailable",view="project"}' in metrics
+    )
     assert envoy.count('"request.done"') > 10
     secrets = [service, project.path.partition("/")[0], user, "another/fork"]
     for caller in (developer, guest, human, ended, elsewhere, fork):

@@ -27,6 +27,7 @@ PUBLIC = CheckRequest(
     )
 ).SerializeToString()
 SETTINGS = {"GITLAB_URL": "http://127.0.0.1:9", "SECRET_KEY": SECRET_KEY}
+ALLOWED = 'extauthz_checks_total{decision="allowed",reason="none",view="public"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def test_it_answers_checks_health_and_metrics(tmp_path: Path) -> None:
         assert get(edge.admin_port, "/livez")[0] == 200
         status, metrics = get(edge.admin_port, "/metrics")
         assert status == 200
-        assert 'extauthz_check_decisions_total{outcome="allowed"} 1.0' in metrics
+        assert f"{ALLOWED} 1.0" in metrics
         assert get(edge.admin_port, "/")[0] == 404
 
 
@@ -97,7 +98,7 @@ def test_each_worker_has_a_socket_and_the_parent_adds_them_up(tmp_path: Path) ->
         for number in (0, 1):
             assert check(f"unix:{tmp_path}/check-{number}.sock").status.code == 0
         _, metrics = get(edge.admin_port, "/metrics")
-        assert 'extauthz_check_decisions_total{outcome="allowed"} 2.0' in metrics
+        assert f"{ALLOWED} 2.0" in metrics
         edge.process.terminate()
         assert edge.process.wait(20) == 0
 

@@ -20,8 +20,8 @@ from tests.signing_in import signed_in
 from tests.tenants import Project, Tenants, unique
 from tests.visitor import Visitor
 
-CALLS, DECISIONS = "extauthz_provider_calls_total", "extauthz_check_decisions_total"
-STALE, SESSIONS = "extauthz_stale_answers_total", "extauthz_session_events_total"
+CALLS, DECISIONS = "extauthz_provider_calls_total", "extauthz_checks_total"
+LOOKUPS, SESSIONS = "extauthz_cache_lookups_total", "extauthz_session_events_total"
 # Of the API alone: signing in goes on.
 API = "^/api/"
 FAULTS: dict[str, dict[str, Any]] = {
@@ -132,7 +132,10 @@ def is_an_outage(answer: Answer) -> None:
 def test_who_is_known_reads_on_and_who_is_new_comes_again(people: People, fault: str) -> None:
     """Threats 74, 75 and 78."""
     trouble = people.count(CALLS, operation="project", outcome="trouble")
-    stale, unavailable = people.count(STALE), people.count(DECISIONS, outcome="unavailable")
+    stale, unavailable = (
+        people.count(LOOKUPS, result="stale"),
+        people.count(DECISIONS, reason="unavailable"),
+    )
     people.gitlab.faults(path=API, **FAULTS[fault])
     eventually(lambda: statuses(writes, people.known), [503, 503])
     kept, there = people.stack.mlflow.contents(), names(people.known[0])
@@ -145,9 +148,9 @@ def test_who_is_known_reads_on_and_who_is_new_comes_again(people: People, fault:
             is_an_outage(writes(caller))
     assert people.stack.mlflow.contents() == kept
     assert people.count(CALLS, operation="project", outcome="trouble") >= trouble + 2
-    assert people.count(STALE) >= stale + 12
+    assert people.count(LOOKUPS, result="stale") >= stale + 12
     # A write of who is known is refused in MLflow, not here.
-    assert people.count(DECISIONS, outcome="unavailable") == unavailable + 2
+    assert people.count(DECISIONS, reason="unavailable") == unavailable + 2
     people.gitlab.heal()
     eventually(lambda: statuses(writes, (*people.known, *people.new)), [200] * 4)
 
@@ -171,7 +174,7 @@ def test_one_credential_that_asks_too_often_touches_no_other(
     people: People, throttled: int
 ) -> None:
     """Threat 74: a 429 is about one token, and never an outage."""
-    stale, trouble = people.count(STALE), people.count(CALLS, outcome="trouble")
+    stale, trouble = people.count(LOOKUPS, result="stale"), people.count(CALLS, outcome="trouble")
     before = people.count(CALLS, outcome="throttled")
     people.gitlab.faults("throttle", path=API, seconds=1, times=1)
     limited = people.new[throttled]
@@ -182,7 +185,10 @@ def test_one_credential_that_asks_too_often_touches_no_other(
     assert statuses(writes, others) == [200] * 5
     eventually(lambda: writes(limited).status, 200)
     assert people.count(CALLS, outcome="throttled") == before + 1
-    assert (people.count(STALE), people.count(CALLS, outcome="trouble")) == (stale, trouble)
+    assert (people.count(LOOKUPS, result="stale"), people.count(CALLS, outcome="trouble")) == (
+        stale,
+        trouble,
+    )
 
 
 def test_a_gitlab_that_fails_everybody_is_left_alone_and_found_again(people: People) -> None:
@@ -298,7 +304,7 @@ def test_made_up_tokens_hold_up_only_themselves(whole_stack: Stack, tmp_path: Pa
         assert stack.mlflow.contents() == kept
         # Two for each that was tried: whether it is good, and what it lacks.
         assert len(stack.gitlab.calls("/api/")) <= 2 * (60 - len(refused))
-        assert people.count(DECISIONS, outcome="too_many_attempts") == len(refused)
+        assert people.count(DECISIONS, reason="too_many_attempts") == len(refused)
         stack.gitlab.update_project(project.path, archived=True)
 
         def of_the_known() -> list[int]:

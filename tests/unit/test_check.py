@@ -31,7 +31,6 @@ from extauthz.edge.errors import (
 from extauthz.edge.gitlab_login import GitLabLogin
 from extauthz.edge.in_session import InSession
 from extauthz.edge.login import NoLogin
-from extauthz.edge.metrics import Metrics
 from extauthz.edge.mint import Mint
 from extauthz.edge.provider import User
 from extauthz.edge.settings import Settings
@@ -110,7 +109,7 @@ def checker(
     return Checker(
         accesses,
         Mint(SETTINGS, GrantSigner(KEY)),
-        Metrics(),
+        [],
         credential_of=partial(sharinghub_credential, session_cookie="session", site=site)
         if hub
         else partial(gitlab_credential, session_cookie="mlflow-session", site=site),

@@ -12,7 +12,6 @@ from extauthz.edge.check import Checker
 from extauthz.edge.credentials import Credential, gitlab_credential
 from extauthz.edge.errors import Forbidden, Refusal, TooManyAttempts, Unauthenticated, Unavailable
 from extauthz.edge.login import NoLogin
-from extauthz.edge.metrics import Metrics
 from extauthz.edge.mint import Mint
 from extauthz.edge.settings import Settings
 from extauthz.edge.site import Site
@@ -53,7 +52,7 @@ async def _answer(refusal: Refusal, tarpit: Tarpit) -> int:
     checker = Checker(
         Refusing(refusal),
         Mint(SETTINGS, GrantSigner(KEY)),
-        Metrics(),
+        [],
         credential_of=partial(gitlab_credential, session_cookie="mlflow-session", site=site),
         login=NoLogin(),
         site=site,

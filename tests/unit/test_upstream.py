@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from extauthz.edge.breaker import Breaker
 from extauthz.edge.errors import Unavailable
+from extauthz.edge.operations import Operation
 from extauthz.edge.outage import Busy, Down, Outage, Throttled, Unreachable
 from extauthz.edge.slots import QUEUE_TIMEOUT, Line
 from extauthz.edge.upstream import (
@@ -32,9 +33,11 @@ TIMEOUT = 1.0
 SLOTS = Line.CHECKS.slots
 TOKEN = "glpat-very-secret"
 CALL = Call(
-    "project", "/api/v4/projects/acme%2Fsecret-project", {"Authorization": f"Bearer {TOKEN}"}
+    Operation.PROJECT,
+    "/api/v4/projects/acme%2Fsecret-project",
+    {"Authorization": f"Bearer {TOKEN}"},
 )
-QUERY = Call("user", "/api/graphql", {}, {"query": "{ currentUser { id } }"})
+QUERY = Call(Operation.USER, "/api/graphql", {}, {"query": "{ currentUser { id } }"})
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -405,7 +408,7 @@ async def test_strangers_wait_for_each_other_and_hold_nobody_else_up(
     gitlab: GitLab, upstream: Upstream, calls: Calls
 ) -> None:
     gitlab.faults("hang", path="stranger")
-    stranger = Call("project", "/api/v4/stranger", {}, line=Line.STRANGERS)
+    stranger = Call(Operation.PROJECT, "/api/v4/stranger", {}, line=Line.STRANGERS)
     hanging = [asyncio.create_task(upstream.ask(stranger)) for _ in range(Line.STRANGERS.slots)]
     await _until(lambda: len(gitlab.calls()) == Line.STRANGERS.slots)
 
@@ -497,7 +500,7 @@ async def test_the_observer_learns_operation_outcome_and_seconds(
     with pytest.raises(Throttled):
         await upstream.ask(CALL)
     gitlab.faults("latency", seconds=0.2, times=1)
-    await upstream.ask(Call("user", "/api/v4/user", {}))
+    await upstream.ask(Call(Operation.USER, "/api/v4/user", {}))
 
     assert calls.seen == [("project", "answered"), ("project", "throttled"), ("user", "answered")]
     assert 0.2 <= calls.seconds[2] < TIMEOUT
@@ -509,7 +512,7 @@ async def test_a_5xx_that_is_an_answer_says_nothing_against_the_server(
 ) -> None:
     """SharingHub answers 500 about a project without a category."""
     answer = b"HTTP/1.1 500 No\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\r\n"
-    knows = Call("project", "/", {}, definite=lambda body: body == {"detail": "no"})
+    knows = Call(Operation.PROJECT, "/", {}, definite=lambda body: body == {"detail": "no"})
     async with _server(answer + b'{"detail": "no"}') as url:
         upstream = _upstream(session, url, calls, clock)
         for _ in range(10):
@@ -529,7 +532,7 @@ async def test_a_5xx_that_is_an_answer_says_nothing_against_the_server(
 async def test_any_other_5xx_is_trouble(
     session: ClientSession, calls: Calls, clock: Clock, answer: bytes
 ) -> None:
-    knows = Call("project", "/", {}, definite=lambda body: body == {"detail": "no"})
+    knows = Call(Operation.PROJECT, "/", {}, definite=lambda body: body == {"detail": "no"})
     async with _server(b"HTTP/1.1 500 No\r\n" + answer) as url:
         with pytest.raises(Down, match="answered 500"):
             await _upstream(session, url, calls, clock).ask(knows)
