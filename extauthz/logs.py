@@ -6,6 +6,7 @@ from typing import Final
 import structlog
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_AS_JSON: Final = (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
 
 
 def configure(form: str = "auto", level: str = "info") -> None:
@@ -16,9 +17,11 @@ def configure(form: str = "auto", level: str = "info") -> None:
     as_text = sys.stderr.isatty() if form == "auto" else form == "console"
     structlog.configure(
         processors=[
+            # The plugin's: the id of the running request.
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer(),
+            *([structlog.dev.ConsoleRenderer()] if as_text else _AS_JSON),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),

@@ -1,22 +1,22 @@
 """MLflow's server with the plugin: what `mlflow server --app-name extauthz` runs."""
 
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import structlog
 from sqlalchemy.orm import Session
 
 from extauthz.grant import GrantVerifier
+from extauthz.logs import configure
 from extauthz.plugin.command import LINE, WORKSPACE_STORE
 from extauthz.plugin.gate import Gate
 from extauthz.plugin.grants import VerifiedGrants
 from extauthz.plugin.instance import ForeignInstance
+from extauthz.plugin.metrics import Metrics
 from extauthz.plugin.settings import Settings, SettingsError
-
-log: Final = logging.getLogger(__name__)
 
 # uvicorn's code for an app that fails the same way on every restart; it then stops all workers.
 _STARTUP_FAILURE: Final = 3
@@ -26,7 +26,9 @@ def create_app() -> Gate:
     """Return the ASGI app, or exit with one line that says what is missing."""
     try:
         check_started(os.environ)
-        return build(Settings.load(os.environ))
+        settings = Settings.load(os.environ)
+        configure(settings.log_format, settings.log_level)
+        return build(settings)
     except (SettingsError, ForeignInstance) as error:
         sys.stderr.write(f"extauthz: {error}\n")
         sys.exit(_STARTUP_FAILURE)
@@ -69,9 +71,13 @@ def build(settings: Settings) -> Gate:
     writes.watch(Session)
     server = guard.guarded(flask_app)
     page.add_to(server, Path(flask_app.static_folder), framed_by=settings.framed_by)
+    metrics = Metrics()
+    if settings.metrics:
+        metrics.serve(settings.metrics)
     return Gate(
         server,
         grants=VerifiedGrants(GrantVerifier(settings.keys, instance=settings.instance)),
+        metrics=metrics,
         owners=projects.Owners(tracking=tracking, registry=registry),
     )
 
@@ -86,4 +92,4 @@ def _check_inventory(unknown: Sequence[str], *, tolerant: bool) -> None:
             f"{message}. Use a version that it knows, or set MLFLOW_UNCLASSIFIED=warn to start "
             "without them"
         )
-    log.warning("inventory.unknown: %s", message)
+    structlog.get_logger("extauthz.plugin").warning("inventory.unknown", why=message)

@@ -4,16 +4,16 @@ MLflow quotes SQL with its parameters, database addresses and file paths in its 
 """
 
 import json
-import logging
 import re
 from http import HTTPStatus
 from typing import Any, Final
 
+import structlog
 from flask import Response, g, jsonify, request
 
 from extauthz.plugin.rules import GRAPHQL
 
-log: Final = logging.getLogger(__name__)
+log: Final = structlog.get_logger("extauthz.plugin")
 
 _INTERNAL: Final = "MLflow failed at this request; the server's log says why"
 _REFUSED: Final = "The database refused this request: check its values"
@@ -45,7 +45,7 @@ def without_insides(response: Response) -> Response:
     told = _told(response)
     if told is None:
         return response
-    log.error("request.failed: %s", response.get_data(as_text=True)[:LOGGED])
+    log.error("request.failed", answer=response.get_data(as_text=True)[:LOGGED])
     answer: Response = jsonify(told)
     answer.status_code = response.status_code
     if retry := response.headers.get("Retry-After"):

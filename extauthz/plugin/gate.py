@@ -1,28 +1,30 @@
 """The gate: the outermost ASGI app, which nothing passes without a valid grant."""
 
-import logging
+import re
 from collections.abc import Callable
 from typing import Final
 
+import structlog
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from extauthz.grant import HEADER, Grant, GrantExpired, GrantForged, View
 from extauthz.headers import REMOVED
 from extauthz.plugin.context import acting_under, workspace_of
 from extauthz.plugin.grants import VerifiedGrants
+from extauthz.plugin.metrics import Metrics, Opened
 from extauthz.plugin.refusals import Denied, Malformed, Refusal, Unavailable
-
-log: Final = logging.getLogger(__name__)
 
 PROJECTS: Final = "/extauthz/v1/projects"
 _GRANT: Final = HEADER.encode()
 _WORKSPACE: Final = b"x-mlflow-workspace"
 _REMOVED: Final = frozenset(name.encode() for name in (HEADER, *REMOVED))
 _LOOK_UPS: Final = 2
+_ID: Final = re.compile(r"[A-Za-z0-9_.:/+=-]{1,128}")
 _HEALTH: Final = Grant(view=View.PUBLIC, instance="")
 
 Headers = list[tuple[bytes, bytes]]
@@ -35,11 +37,18 @@ class Gate:
     """
 
     def __init__(
-        self, app: ASGIApp, *, grants: VerifiedGrants, owners: Callable[[], list[int]]
+        self,
+        app: ASGIApp,
+        *,
+        grants: VerifiedGrants,
+        owners: Callable[[], list[int]],
+        metrics: Metrics,
     ) -> None:
         self._app = app
         self._grants = grants
         self._owners = owners
+        self._metrics = metrics
+        self._log = structlog.get_logger("extauthz.plugin")
         # Whatever else waits for threads, the edge must get its answer.
         self._look_ups = CapacityLimiter(_LOOK_UPS)
 
@@ -47,7 +56,8 @@ class Gate:
         """Serve an HTTP request or the server's lifespan; WebSockets are closed unopened."""
         match scope["type"]:
             case "http":
-                await self._serve(scope, receive, send)
+                with bound_contextvars(request=_request_id(scope["headers"])):
+                    await self._serve(scope, receive, send)
             case "lifespan":
                 await self._app(scope, receive, send)
             case "websocket":
@@ -56,24 +66,26 @@ class Gate:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             grant, headers = self._admit(scope)
-            if grant.view is View.SYSTEM:
-                answer = JSONResponse({"projects": await self._look_up(scope)})
-                await answer(scope, receive, send)
-                return
         except Refusal as refusal:
             await refused(refusal)(scope, receive, send)
             return
         if grant.view is View.PUBLIC:
             receive = _without_body(receive)
+        app = self._projects if grant.view is View.SYSTEM else self._app
         with acting_under(grant):
-            await self._app({**scope, "headers": headers}, receive, send)
+            await app({**scope, "headers": headers}, receive, self._counting(send, grant.view))
 
     def _admit(self, scope: Scope) -> tuple[Grant, Headers]:
-        headers, copies = _clean(scope["headers"])
+        try:
+            headers, copies = _clean(scope["headers"])
+        except Malformed as refusal:
+            raise self._noted(Opened.MALFORMED, refusal, str(refusal)) from None
         if not copies and scope["path"] == "/health" and scope["method"] in ("GET", "HEAD"):
+            self._metrics.grant_opened(Opened.NONE)
             return _HEALTH, headers
         if len(copies) != 1:
-            raise Denied("MLflow is served through Envoy only: this request carries no grant")
+            passed_by = Denied("MLflow is served through Envoy only: this request carries no grant")
+            raise self._noted(Opened.REPEATED if copies else Opened.ABSENT, passed_by)
         grant = self._open(copies[0])
         if grant.view is View.PROJECT:
             headers.append((_WORKSPACE, workspace_of(grant.project_id).encode()))
@@ -81,13 +93,36 @@ class Gate:
 
     def _open(self, token: bytes) -> Grant:
         try:
-            return self._grants.open(token.decode("latin-1"))
+            grant = self._grants.open(token.decode("latin-1"))
         except GrantForged as error:
-            log.warning("grant.forged: %s", error)
-            raise Denied("This request's grant is not valid here") from error
+            denied = Denied("This request's grant is not valid here")
+            raise self._noted(Opened.FORGED, denied, str(error)) from error
         except GrantExpired as error:
-            log.warning("grant.expired: %s", error)
-            raise Unavailable("This request's grant has expired: try again") from error
+            late = Unavailable("This request's grant has expired: try again")
+            raise self._noted(Opened.EXPIRED, late, str(error)) from error
+        self._metrics.grant_opened(Opened.ACCEPTED)
+        return grant
+
+    def _noted(self, result: Opened, refusal: Refusal, why: str = "") -> Refusal:
+        self._metrics.grant_opened(result)
+        self._log.warning(f"grant.{result}", status=refusal.status, why=why)
+        return refusal
+
+    def _counting(self, send: Send, view: View) -> Send:
+        async def count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.request_answered(view, message["status"])
+            await send(message)
+
+        return count
+
+    async def _projects(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell the edge which projects own rows."""
+        try:
+            answer = JSONResponse({"projects": await self._look_up(scope)})
+        except Refusal as refusal:
+            answer = refused(refusal)
+        await answer(scope, receive, send)
 
     async def _look_up(self, scope: Scope) -> list[int]:
         if scope["path"] != PROJECTS or scope["method"] != "GET":
@@ -95,8 +130,14 @@ class Gate:
         try:
             return await run_sync(self._owners, limiter=self._look_ups)
         except SQLAlchemyError as error:
-            log.exception("database.failed")
+            self._log.exception("database.failed")
             raise Unavailable("MLflow's database does not answer: try again") from error
+
+
+def _request_id(headers: Headers) -> str:
+    """Return the id under which Envoy and the edge log a request; an odd one is nobody's."""
+    given = dict(headers).get(b"x-request-id", b"").decode("latin-1")
+    return given if _ID.fullmatch(given) else ""
 
 
 def refused(refusal: Refusal) -> JSONResponse:

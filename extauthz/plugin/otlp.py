@@ -5,12 +5,12 @@ wait for their turn.
 """
 
 import asyncio
-import logging
 import zlib
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, Final
 
+import structlog
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import Request, Response
@@ -24,7 +24,7 @@ from extauthz.plugin.bodies import LARGEST, once, read, too_large
 from extauthz.plugin.errors import LOGGED, told_of
 from extauthz.plugin.refusals import Malformed
 
-log: Final = logging.getLogger(__name__)
+log: Final = structlog.get_logger("extauthz.plugin")
 
 # OpenTelemetry's collector sends 8,192 at once. A span of ten bytes becomes an object of 2 KiB.
 _MOST_SPANS: Final = 50_000
@@ -90,5 +90,5 @@ def _without_insides(answer: Response) -> Response:
         told := told_of(answer.status_code, text)
     ):
         return answer
-    log.error("request.failed: %s", text[:LOGGED])
+    log.error("request.failed", answer=text[:LOGGED])
     return JSONResponse(told, answer.status_code)

@@ -107,10 +107,11 @@ def mlflow(
     *,
     env: Mapping[str, str] | None = None,
     kept: Callable[[], dict[str, str]] | None = None,
+    workers: int = 1,
 ) -> Iterator[MLflow]:
     """Run MLflow until the block ends; `kept` digests what it keeps outside of its folder."""
     server = MLflow(free_port(), folder, folder / "mlflow.log", kept=kept)
-    argv = command(host="127.0.0.1", port=server.port)
+    argv = command(host="127.0.0.1", port=server.port, workers=workers)
     settings = environment_in(folder) | dict(env or {})
     with running(argv, log=server.log, env=settings, cwd=folder) as process:
         until(lambda: answers(server.port, "/health"), process, log=server.log)

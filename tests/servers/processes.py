@@ -43,7 +43,7 @@ def running(
 
 def clean_environment() -> dict[str, str]:
     """Return the environment without anything that extauthz or MLflow would read."""
-    ours = ("GITLAB", "SHARINGHUB", "MLFLOW", "EXTAUTHZ", "GRANT", "SECRET", "PUBLIC_URL")
+    ours = ("GITLAB", "SHARINGHUB", "MLFLOW", "EXTAUTHZ", "GRANT", "SECRET", "PUBLIC_URL", "LOG_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 

@@ -1,7 +1,6 @@
 """The gate alone, in front of an app that records what it is handed."""
 
 import json
-import logging
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +11,8 @@ from anyio.to_thread import current_default_thread_limiter
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import get_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from extauthz.grant import (
     HEADER,
@@ -28,6 +29,7 @@ from extauthz.levels import Role
 from extauthz.plugin.context import current
 from extauthz.plugin.gate import PROJECTS, Gate, _without_body
 from extauthz.plugin.grants import MOST, VerifiedGrants
+from extauthz.plugin.metrics import Metrics, Opened
 
 KEY = GrantKey(SecretStr("a grant key that is long enough for tests"))
 OTHER_KEY = GrantKey(SecretStr("another grant key that is long enough too"))
@@ -56,9 +58,11 @@ class App:
 
     seen: list[tuple[Scope, Grant | None]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    contexts: list[dict[str, Any]] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.seen.append((scope, current()))
+        self.contexts.append(get_contextvars())
         if scope["type"] == "http":
             self.bodies.append(await _whole(receive))
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -82,12 +86,13 @@ class Door:
     app: App = field(default_factory=App)
     keys: Sequence[GrantKey] = (KEY,)
     owners: Callable[[], list[int]] = lambda: [3, 5]
+    metrics: Metrics = field(default_factory=Metrics)
     gate: Gate = field(init=False)
 
     def __post_init__(self) -> None:
         verifier = GrantVerifier(self.keys, instance=INSTANCE, clock=self.clock)
         grants = VerifiedGrants(verifier, clock=self.clock)
-        self.gate = Gate(self.app, grants=grants, owners=self.owners)
+        self.gate = Gate(self.app, grants=grants, owners=self.owners, metrics=self.metrics)
 
     def sign(self, grant: Grant, key: GrantKey = KEY) -> tuple[str, str]:
         return HEADER, GrantSigner(key, clock=self.clock).sign(grant)
@@ -116,6 +121,16 @@ class Door:
         body = b"".join(message.get("body", b"") for message in sent)
         answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return sent[0]["status"], answered, json.loads(body) if body else None
+
+    def grants(self, result: Opened) -> float | None:
+        """Return how many grants ended like this."""
+        return self.metrics.registry.get_sample_value("extauthz_grants_total", {"result": result})
+
+    def answers(self, view: View, status: str) -> float | None:
+        """Return how many requests in a view had an answer of this class."""
+        return self.metrics.registry.get_sample_value(
+            "extauthz_requests_total", {"view": view, "status": status}
+        )
 
     def received(self) -> dict[str, str]:
         """Return the headers of the last request that got through."""
@@ -229,20 +244,20 @@ async def test_two_copies_of_a_grant_are_refused() -> None:
 
 @pytest.mark.parametrize("passed", [LIFETIME + LEEWAY + 1, -LEEWAY - 1])
 async def test_a_grant_outside_its_time_is_worth_a_second_try_and_a_log_line(
-    passed: float, caplog: pytest.LogCaptureFixture
+    passed: float,
 ) -> None:
     door = Door()
     header = door.sign(WRITER)
     door.clock.now += passed
 
-    with caplog.at_level(logging.WARNING):
+    with capture_logs() as logs:
         status, headers, body = await door.ask(header)
 
     assert (status, body["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
     assert int(headers["retry-after"]) > 0
-    assert "grant.expired" in caplog.text
-    assert header[1] not in caplog.text
-    assert "acme" not in caplog.text
+    assert [line["event"] for line in logs] == ["grant.expired"]
+    assert header[1] not in str(logs)
+    assert "acme" not in str(logs)
 
 
 async def test_a_grant_already_seen_expires_too() -> None:
@@ -334,3 +349,53 @@ async def test_the_lifespan_is_the_apps_own_and_other_protocols_are_ignored() ->
     await door.gate({"type": "something new"}, nothing, nothing)
 
     assert [scope["type"] for scope, _ in door.app.seen] == ["lifespan"]
+
+
+async def test_grants_and_answers_are_counted() -> None:
+    door = Door()
+    writer, global_ = door.sign(WRITER), door.sign(EVERYTHING)
+    await door.ask(writer)
+    await door.ask(global_)
+    await door.ask(door.sign(SYSTEM), path=PROJECTS)
+    await door.ask(door.sign(SYSTEM), path="/")
+    await door.ask()
+    await door.ask(path="/health")
+    await door.ask(writer, writer)
+    await door.ask(door.sign(WRITER, OTHER_KEY))
+    await door.ask(writer, ("x_extauthz_grant", writer[1]))
+    door.clock.now += 10 * LIFETIME
+    await door.ask(writer)
+
+    assert {result: door.grants(result) for result in Opened} == {
+        Opened.ACCEPTED: 4,
+        Opened.NONE: 1,
+        Opened.ABSENT: 1,
+        Opened.REPEATED: 1,
+        Opened.MALFORMED: 1,
+        Opened.FORGED: 1,
+        Opened.EXPIRED: 1,
+    }
+    assert door.answers(View.PROJECT, "2xx") == door.answers(View.GLOBAL, "2xx") == 1
+    assert door.answers(View.PUBLIC, "2xx") == 1
+    assert door.answers(View.SYSTEM, "2xx") == door.answers(View.SYSTEM, "4xx") == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("3f2a-9", "3f2a-9"), ('"}\n{', ""), ("x" * 129, ""), ("\xe9", ""), ("", "")],
+)
+async def test_what_is_logged_meanwhile_names_the_request_as_envoy_does(
+    sent: str, kept: str
+) -> None:
+    door = Door()
+    await door.ask(door.sign(WRITER), ("x-request-id", sent))
+
+    assert door.app.contexts == [{"request": kept}]
+    assert get_contextvars() == {}
+
+
+async def test_a_refused_grant_is_logged_under_its_request() -> None:
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        await Door().ask(("x-request-id", "3f2a-9"))
+
+    assert [(line["event"], line["request"]) for line in logs] == [("grant.absent", "3f2a-9")]
