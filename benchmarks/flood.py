@@ -1,10 +1,11 @@
 """How a flood of made-up tokens treats a good user, GitLab and the edge's memory.
 
-    .venv/bin/python benchmarks/flood.py --tokens 1000000 --at-once 1000
+    .venv/bin/python -m benchmarks.flood --tokens 1000000 --at-once 1000
 
-is the full run, of twenty minutes. Starts a demo GitLab and an edge on 127.0.0.1 and asks the edge as Envoy would:
-a few addresses send the tokens in bursts, and a process of its own checks for the good user all
-the time, so that the pauses between the bursts show how he fares alone. Prints Markdown.
+is the full run, of twenty minutes. Starts a demo GitLab and an edge on 127.0.0.1 and asks the edge
+as Envoy would: a few addresses send the tokens in bursts, and a process of its own checks for the
+good user all the time, so that the pauses between the bursts show how he fares alone. Prints
+Markdown.
 
 The edge holds up whom it throttles, a second on average and a thousand at once: so more than a
 thousand `--at-once` keep it busy, and the good user waits for those before him, whatever they ask.
@@ -28,15 +29,12 @@ from statistics import quantiles
 import grpc
 import psutil
 
-from extauthz._pb.external_auth_pb2 import AttributeContext, CheckRequest, CheckResponse
-from extauthz.edge.server import SERVICE
+from benchmarks.asking import CHECK, PROJECT, check_of, status_of
 from extauthz.edge.throttle import MOST_REFUSALS, SECONDS_PER_REFUSAL
 from tests.gitlab import DEVELOPER, GitLab
 from tests.servers.edge import Edge, edge
 from tests.servers.ports import free_port
 
-CHECK = f"/{SERVICE}/Check"
-PROJECT = "acme/vision"
 HOME = "203.0.113.7"
 BURSTS = 5
 PAUSE = 3.0
@@ -191,26 +189,6 @@ async def send(
         if options.rate:
             await asyncio.sleep(began + turn / options.rate - time.monotonic())
         answers[status_of(await check(question, timeout=TIMEOUT))] += 1
-
-
-def check_of(token: str, client: str) -> bytes:
-    headers = {"authorization": f"Bearer {token}"}
-    if client:
-        headers["x-envoy-external-address"] = client
-    http = AttributeContext.HttpRequest(
-        method="GET",
-        host="mlflow.example.org",
-        path=f"/{PROJECT}/tracking/api/2.0/mlflow/experiments/get?experiment_id=1",
-        headers=headers,
-    )
-    return CheckRequest(
-        attributes=AttributeContext(request=AttributeContext.Request(http=http))
-    ).SerializeToString()
-
-
-def status_of(answer: bytes) -> int:
-    response = CheckResponse.FromString(answer)
-    return response.denied_response.status.code if response.status.code else 200
 
 
 def table(measured: Measured, options: Options) -> str:

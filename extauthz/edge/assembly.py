@@ -27,7 +27,6 @@ from extauthz.edge.oidc import Client, Oidc
 from extauthz.edge.pages import Pages
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import Provider
-from extauthz.edge.redis_store import RedisStore
 from extauthz.edge.seal import Seal
 from extauthz.edge.session_store import CookieStore, SessionStore
 from extauthz.edge.sessions import Sessions
@@ -202,6 +201,9 @@ def _seal(settings: Settings) -> Seal:
 def _store(settings: Settings, seal: Seal) -> SessionStore:
     idle = settings.permanent_session_lifetime
     if settings.session_store_url.get_secret_value():
+        # Ten megabytes of modules that few need.
+        from extauthz.edge.redis_store import RedisStore  # noqa: PLC0415
+
         return RedisStore(settings.session_store_url, seal, idle=idle)
     return CookieStore(seal, idle=idle)
 
