@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.memory
 
 Starts a demo GitLab and an edge on 127.0.0.1 and makes 100,000 checks in ten rounds, the same in
-each: of members and guests, in their project and elsewhere, and of somebody with a wrong token. What
+each: of members and guests, in their project and elsewhere, and with a wrong token. What
 the first round fills is kept; after that nothing may be added. Prints Markdown.
 """
 
