@@ -99,6 +99,11 @@ def test_each_worker_has_a_socket_and_the_parent_adds_them_up(tmp_path: Path) ->
             assert check(f"unix:{tmp_path}/check-{number}.sock").status.code == 0
         _, metrics = get(edge.admin_port, "/metrics")
         assert f"{ALLOWED} 2.0" in metrics
+        assert 'extauthz_build_info{provider="gitlab",version="' in metrics
+        assert "pid=" not in metrics
+        # What only a worker can look at is written down by it now and then.
+        watched = 'extauthz_cache_entries{cache="project"} 0.0'
+        until(lambda: watched in get(edge.admin_port, "/metrics")[1], edge.process, log=edge.log)
         edge.process.terminate()
         assert edge.process.wait(20) == 0
 
