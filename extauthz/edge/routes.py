@@ -25,10 +25,16 @@ PREFIXES: Final = (
     "/api/3.0/",
     "/static-files/",
 )
-# Below these a path names a file that a user chose, so it may hold any escaped character.
+# Below these a path names a file or folder that a user chose, so it may hold any escaped character.
 ARTIFACT_ROOTS: Final = (
     "/ajax-api/2.0/mlflow-artifacts/artifacts/",
+    "/ajax-api/2.0/mlflow-artifacts/mpu/abort/",
+    "/ajax-api/2.0/mlflow-artifacts/mpu/complete/",
+    "/ajax-api/2.0/mlflow-artifacts/mpu/create/",
     "/api/2.0/mlflow-artifacts/artifacts/",
+    "/api/2.0/mlflow-artifacts/mpu/abort/",
+    "/api/2.0/mlflow-artifacts/mpu/complete/",
+    "/api/2.0/mlflow-artifacts/mpu/create/",
 )
 
 

@@ -59,6 +59,8 @@ def environment(
         "FRAME_ANCESTORS": ",".join(framed_by),
         # Jobs would run in threads that no grant covers.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # Made by such a job, from the traces of all projects, into tables that name none of them.
+        "MLFLOW_SQL_TRACE_ROLLUPS_ENABLED": "false",
         # The gateway fetches URLs that clients choose, with secrets that all projects share.
         "MLFLOW_ENABLE_AI_GATEWAY": "false",
         "MLFLOW_ENABLE_REMOTE_ASSISTANT": "false",

@@ -23,7 +23,7 @@ from mlflow.server.handlers import build_server_info_payload
 from mlflow.server.server_info_api import health
 
 from extauthz.grant import View
-from extauthz.plugin import artifacts
+from extauthz.plugin import artifacts, multipart
 from extauthz.plugin.bodies import BoundedBodies
 from extauthz.plugin.bridge import Bridge
 from extauthz.plugin.context import current, workspaces
@@ -54,6 +54,7 @@ def guarded(flask_app: Flask) -> FastAPI:
     """Return MLflow's server with the guard in front of each endpoint."""
     flask_app.before_request(_check_flask)
     flask_app.after_request(without_insides)
+    multipart.answer_refusals(flask_app)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     init_fastapi_security(app)
     add_fastapi_workspace_middleware(app)
@@ -69,7 +70,9 @@ def server_info() -> Endpoint:
     """Return the endpoint that answers what the server offers, without what is switched off here.
 
     With `workspaces_enabled` the stock UI would show a picker of workspaces; with the others
-    clients would send artifacts to endpoints that are not in the table.
+    clients would use presigned addresses, which are not in the table, or send the parts of each
+    large file to the S3 server, which not every client of MLflow can reach. Who can says so to the
+    client (`MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD`), which then does not ask here.
     """
     look_ups = CapacityLimiter(_LOOK_UPS)
 
@@ -115,11 +118,14 @@ def _check_flask() -> Response | None:
     try:
         endpoint = request.url_rule.rule if request.url_rule else ""
         rule = check(current(), FLASK.get((_method(endpoint), endpoint)), endpoint)
-        fields = _body() if rule.artifact is Artifact.NONE else {}
+        fields = _body() if rule.artifact in (Artifact.NONE, Artifact.PARTS) else {}
         _check_body(fields, endpoint)
         _narrow(rule, endpoint, fields)
         for path in _paths(rule):
-            _check_path(rule, path)
+            if rule.artifact is Artifact.PARTS:
+                multipart.check(endpoint, path, fields, *workspaces())
+            else:
+                _check_path(rule, path)
     except Refusal as refusal:
         return refuse(refusal.body(), refusal.status, refusal.headers())
     return None

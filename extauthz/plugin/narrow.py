@@ -12,7 +12,12 @@ from typing import Any, Final
 
 from mlflow.server.handlers import _get_model_registry_store, _get_tracking_store
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
-from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlLoggedModel, SqlRun
+from mlflow.store.tracking.dbmodels.models import (
+    SqlExperiment,
+    SqlLoggedModel,
+    SqlRun,
+    SqlTraceInfo,
+)
 from mlflow.utils.workspace_context import set_server_request_workspace
 from sqlalchemy import Select, select
 
@@ -52,6 +57,14 @@ def _of_logged_model(model_id: str) -> Select[tuple[str]]:
     )
 
 
+def _of_trace(trace_id: str) -> Select[tuple[str]]:
+    return (
+        select(SqlExperiment.workspace)
+        .join(SqlTraceInfo, SqlTraceInfo.experiment_id == SqlExperiment.experiment_id)
+        .where(SqlTraceInfo.request_id == trace_id)
+    )
+
+
 def _of_experiment(name: str) -> Select[tuple[str]]:
     return select(SqlExperiment.workspace).where(SqlExperiment.name == name)
 
@@ -62,6 +75,7 @@ def _of_registered_model(name: str) -> Select[tuple[str]]:
 
 _RUN: Final = Owner(("run_id", "run_uuid"), _of_run)
 _LOGGED_MODEL: Final = Owner(("model_id",), _of_logged_model)
+_TRACE: Final = Owner(("request_id",), _of_trace)
 _REGISTERED_MODEL: Final = Owner(("name",), _of_registered_model, _get_model_registry_store)
 
 # By path below /api/ and /ajax-api/, or whole.
@@ -73,6 +87,8 @@ OWNERS: Final[Mapping[str, Owner]] = MappingProxyType(
         "2.0/mlflow/logged-models/<model_id>": _LOGGED_MODEL,
         "2.0/mlflow/logged-models/<model_id>/artifacts/directories": _LOGGED_MODEL,
         "2.0/mlflow/logged-models/<model_id>/artifacts/files": _LOGGED_MODEL,
+        "2.0/mlflow/get-trace-artifact": _TRACE,
+        "3.0/mlflow/get-trace-artifact": _TRACE,
         "2.0/mlflow/registered-models/get": _REGISTERED_MODEL,
         "2.0/mlflow/registered-models/alias": _REGISTERED_MODEL,
         "2.0/mlflow/registered-models/get-latest-versions": _REGISTERED_MODEL,

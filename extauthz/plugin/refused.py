@@ -51,10 +51,6 @@ FAMILIES: Final = (
         rf"{_TWIN}/2\.0/mlflow(?:/artifacts/presigned-\w+-url|-artifacts/presigned/)",
         "a presigned address could be used past the permissions",
     ),
-    _family(
-        rf"{_TWIN}/2\.0/mlflow-artifacts/mpu/",
-        "artifacts are uploaded through MLflow, in one piece",
-    ),
     # Neither exists outside Databricks, and two paths that MLflow has misspelt.
     _family(
         rf"{_TWIN}/2\.0/mlflow/(?:unified-traces|get-online-trace-details)\Z"

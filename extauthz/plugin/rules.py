@@ -26,12 +26,14 @@ class Action(StrEnum):
 class Artifact(Enum):
     """What a path in a request is relative to: the storage root, or a run or model.
 
-    STORED is a file or a folder below the storage root, FILE a file only.
+    STORED is a file or a folder below the storage root, FILE a file only, PARTS the folder of a
+    file that the body names.
     """
 
     NONE = auto()
     STORED = auto()
     FILE = auto()
+    PARTS = auto()
     WITHIN = auto()
 
 
@@ -55,6 +57,7 @@ _READERS: Final = frozenset({View.PROJECT, View.GLOBAL})
 _ANYBODY: Final = frozenset({View.PROJECT, View.GLOBAL, View.PUBLIC})
 
 _ARTIFACTS: Final = "2.0/mlflow-artifacts/artifacts"
+_UPLOADS: Final = "2.0/mlflow-artifacts/mpu"
 _PATH: Final = "artifact_path"
 
 
@@ -81,6 +84,9 @@ def _artifacts() -> Iterator[tuple[Key, Rule]]:
     for text, action, artifact, parameter in (
         (f"GET {_ARTIFACTS}", Action.READ, Artifact.STORED, "path"),
         (f"DELETE {_ARTIFACTS}/<path:{_PATH}>", Action.DELETE, Artifact.STORED, _PATH),
+        (f"POST {_UPLOADS}/create/<path:{_PATH}>", Action.UPDATE, Artifact.PARTS, _PATH),
+        (f"POST {_UPLOADS}/complete/<path:{_PATH}>", Action.UPDATE, Artifact.PARTS, _PATH),
+        (f"POST {_UPLOADS}/abort/<path:{_PATH}>", Action.UPDATE, Artifact.PARTS, _PATH),
         ("GET 2.0/mlflow/artifacts/list", Action.READ, Artifact.WITHIN, "path"),
         (
             "GET 2.0/mlflow/logged-models/<model_id>/artifacts/directories",
@@ -111,8 +117,8 @@ def _pages() -> Iterator[tuple[Key, Rule]]:
             _READERS,
             "artifact_file_path",
         ),
-        ("GET /ajax-api/2.0/mlflow/get-trace-artifact", Action.READ, _PROJECT, "path"),
-        ("GET /ajax-api/3.0/mlflow/get-trace-artifact", Action.READ, _PROJECT, "path"),
+        ("GET /ajax-api/2.0/mlflow/get-trace-artifact", Action.READ, _READERS, "path"),
+        ("GET /ajax-api/3.0/mlflow/get-trace-artifact", Action.READ, _READERS, "path"),
         ("GET /ajax-api/2.0/mlflow/metrics/get-history-bulk", Action.READ, _READERS, ""),
         ("POST /ajax-api/2.0/mlflow/experiments/search-datasets", Action.READ, _READERS, ""),
     ):

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from extauthz.plugin.rules import FLASK, NATIVE, Key, Rule
+from extauthz.plugin.rules import FLASK, NATIVE, Artifact, Key, Rule
 from tests.plugin.world import World
 
 Fields = dict[str, object]
 TWINS = ("/api/", "/ajax-api/")
+# About a file that they name in part, and an upload that must have begun.
+UPLOADS = tuple(key for key, rule in FLASK.items() if rule.artifact is Artifact.PARTS)
 _PARAMETER = re.compile(r"<(?:path:)?(\w+)>|\{(\w+):path\}")
 
 

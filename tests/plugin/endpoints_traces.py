@@ -1,6 +1,6 @@
 """Requests for the endpoints of traces, about the trace of one project."""
 
-from tests.plugin.endpoint import Endpoint, Fields
+from tests.plugin.endpoint import UPLOADS, Endpoint, Fields
 from tests.plugin.endpoint import extended as _with
 from tests.plugin.world import World
 from tests.plugin.world_traces import feedback, trace_info
@@ -113,5 +113,5 @@ WRITES = (
     ),
     Endpoint("DELETE", _ASSESSMENT, _assessment),
 )
-# What it is about comes in a header: see test_otlp.
-APART = (("POST", "/v1/traces"),)
+# What it is about comes in a header, or is an upload that has begun: see test_otlp, test_multipart.
+APART = (("POST", "/v1/traces"), *UPLOADS)

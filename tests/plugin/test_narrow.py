@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.plugin.world import API, World
+from tests.plugin.world_traces import get
 from tests.servers.mlflow import MLflow, everything
 
 # Every project has an experiment and a registered model of this name.
@@ -123,3 +124,26 @@ def test_one_request_narrows_no_other(server: MLflow, ours: World, theirs: World
         )
         assert one.status == 200
         assert {run["info"]["run_id"] for run in runs.json["runs"]} == {ours.run, theirs.run}
+
+
+@pytest.mark.parametrize("version", ["2.0", "3.0"])
+def test_the_files_and_spans_of_a_trace_are_read_in_its_project(
+    server: MLflow, ours: World, theirs: World, version: str
+) -> None:
+    path = f"/ajax-api/{version}/mlflow/get-trace-artifact"
+    both, one = everything(ours.number, theirs.number), everything(ours.number)
+    asked = {"request_id": theirs.traced.trace}
+    file = asked | {"path": theirs.traced.attachment}
+
+    assert get(server, both, path, **file).body == f"secret-{theirs.number}".encode()
+    spans = get(server, both, path, **asked)
+    assert len(spans.json["spans"]) == 2
+    assert f"secret-{theirs.number}".encode() in spans.body
+    for query in (asked, file):
+        hidden = get(server, one, path, **query)
+        assert (hidden.status, hidden.json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    mixed = get(server, one, path, request_id=[ours.traced.trace, theirs.traced.trace])
+    assert mixed.status == 400
+    assert get(server, one, path, path=theirs.traced.attachment).status == 400
+    upwards = get(server, both, path, **asked, path=f"../attachments/{ours.traced.attachment}")
+    assert upwards.status == 400

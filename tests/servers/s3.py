@@ -17,7 +17,7 @@ from tests.servers.processes import running, until
 _WEED = Path(sysconfig.get_path("scripts")) / "weed"
 # Below 32,768 with what is opened above it.
 _HIGHEST = 20_000
-_KEY, _SECRET = "test-key", "test-secret"
+_KEY, SECRET = "test-key", "test-secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +32,35 @@ class S3:
         return {
             "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
             "AWS_ACCESS_KEY_ID": _KEY,
-            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
     def create(self, bucket: str) -> str:
         """Make a bucket; returns its address."""
-        self._client().create_bucket(Bucket=bucket)
+        self.client().create_bucket(Bucket=bucket)
         return f"s3://{bucket}"
 
     def contents(self, bucket: str) -> dict[str, str]:
         """Return a digest of every object."""
-        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
         return {item["Key"]: item["ETag"] for page in pages for item in page.get("Contents", ())}
 
     def answers(self) -> bool:
         """Tell whether it can keep something."""
         try:
-            self._client().create_bucket(Bucket="probe")
+            self.client().create_bucket(Bucket="probe")
         except (BotoCoreError, ClientError):
             return False
         return True
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """Return a client of the account that MLflow has."""
         return boto3.client(
             "s3",
             endpoint_url=self.environment["MLFLOW_S3_ENDPOINT_URL"],
             aws_access_key_id=_KEY,
-            aws_secret_access_key=_SECRET,
+            aws_secret_access_key=SECRET,
             region_name="us-east-1",
         )
 
@@ -70,7 +71,7 @@ def s3(folder: Path) -> Iterator[S3]:
     server, log = S3(_port()), folder / "s3.log"
     config, data = folder / "s3.json", folder / "objects"
     data.mkdir()
-    credentials = [{"accessKey": _KEY, "secretKey": _SECRET}]
+    credentials = [{"accessKey": _KEY, "secretKey": SECRET}]
     identity = {"name": "test", "credentials": credentials, "actions": ["Admin"]}
     config.write_text(json.dumps({"identities": [identity]}))
     ports = {name: _port() for name in ("master", "volume", "filer")}

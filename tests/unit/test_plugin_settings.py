@@ -136,4 +136,5 @@ def test_the_environment_opens_grants_and_switches_off_what_no_grant_covers() ->
     assert Settings.load(environ).framed_by == ("https://hub.example", "https://b.example")
     assert environ["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == "https://host.example:8443"
     assert environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert environ["MLFLOW_SQL_TRACE_ROLLUPS_ENABLED"] == "false"
     assert "GRANT_KEY_PREVIOUS" not in _environment()

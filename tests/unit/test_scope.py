@@ -39,6 +39,7 @@ routes = st.one_of(
         ]
     ),
     files.map("/api/2.0/mlflow-artifacts/artifacts/".__add__),
+    files.map("/api/2.0/mlflow-artifacts/mpu/create/".__add__),
 )
 
 
