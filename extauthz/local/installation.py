@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from extauthz.edge.settings import Settings, SettingsError
+from extauthz.local.folder import own_folder
 from extauthz.local.gitlab.world import CLIENT_ID, CLIENT_SECRET
 from extauthz.local.options import RunOptions
 from extauthz.local.secret import kept_secret
@@ -23,9 +24,10 @@ def own_installation(options: RunOptions) -> Installation:
     settings = _load(environ, options).check_workers(options.workers)
     if urlsplit(settings.mlflow_url).hostname != LOOPBACK:
         raise SettingsError(f"MLFLOW_URL must be like {_url(_MLFLOW_PORT)}: up runs MLflow here")
-    options.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = options.data.absolute()
+    own_folder(folder)
     if not settings.secret_key.get_secret_value():
-        environ["SECRET_KEY_FILE"] = str(kept_secret(options.data.absolute()))
+        environ["SECRET_KEY_FILE"] = str(kept_secret(folder))
         settings = _load(environ, options)
     environ |= {"PUBLIC_URL": settings.public_url, "MLFLOW_URL": settings.mlflow_url}
     return Installation(settings, environ, options.env_file)
@@ -34,6 +36,7 @@ def own_installation(options: RunOptions) -> Installation:
 def demo_installation(options: RunOptions) -> Installation:
     """Return the settings of the demo, whatever the environment and `.env` say."""
     folder = options.data.absolute() / "demo"
+    own_folder(folder)
     given = {
         **_places(folder, options),
         "GITLAB_URL": _url(options.gitlab_port),

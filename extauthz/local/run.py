@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 from urllib.parse import urlsplit
 
 from extauthz.local.gitlab.world import demo_world
@@ -16,13 +17,21 @@ from extauthz.local.preflight import Port, PreflightError, envoy_binary, need_mo
 from extauthz.local.stack import LOOPBACK, Installation, Stack, gitlab
 from extauthz.local.welcome import demo_text, up_text
 
+_OURS_ALONE: Final = (LOOPBACK, "localhost", "::1")
+
 
 def up(options: RunOptions) -> int:
     """Run Envoy, the edge and MLflow with the user's settings; returns the exit code."""
     installation = own_installation(options)
     for name, url in installation.settings.insecure_urls():
         _complain(f"{name} is plain http ({url}): tokens can be read on the way")
-    return _run(installation, options, [], up_text(installation.settings, options))
+    if options.host not in _OURS_ALONE and _is_plain(installation.settings.public_url):
+        _complain(
+            f"Envoy listens on {options.host} without TLS: before other machines use it, put a "
+            "proxy with TLS in front and set PUBLIC_URL to its https address"
+        )
+    kept_in = installation.environ.get("SECRET_KEY_FILE", "")
+    return _run(installation, options, [], up_text(installation.settings, options, kept_in))
 
 
 def demo(options: RunOptions) -> int:
@@ -61,6 +70,10 @@ def _ports(installation: Installation, options: RunOptions, others: Sequence[Par
     if others:
         ports.append(Port("the demo GitLab", LOOPBACK, options.gitlab_port, "--gitlab-port"))
     return ports
+
+
+def _is_plain(url: str) -> bool:
+    return urlsplit(url).scheme == "http"
 
 
 def _complain(text: str) -> None:

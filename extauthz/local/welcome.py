@@ -14,14 +14,16 @@ _SEARCH = "api/2.0/mlflow/experiments/search?max_results=10"
 _CREATE = "api/2.0/mlflow/experiments/create"
 
 
-def up_text(settings: Settings, options: RunOptions) -> str:
-    """Say where things are."""
+def up_text(settings: Settings, options: RunOptions, secret_key: str = "") -> str:
+    """Say where things are; `secret_key` is the file that holds it, if one does."""
     rows = [
         ("MLflow of a project", f"{settings.public_url}/<group>/<project>/tracking/"),
         ("MLflow of all projects", f"{settings.public_url}/"),
         ("GitLab" if settings.gitlab_url else "SharingHub", settings.provider_url),
         ("Metrics of the edge", f"http://{LOOPBACK}:{options.admin_port}/metrics"),
     ]
+    if secret_key:
+        rows.append(("Secret key", secret_key))
     return "\n\n".join(["Everything is ready. Ctrl-C stops it.", _table(rows)])
 
 
