@@ -117,7 +117,7 @@ async def _refused(_: Request, refusal: Any) -> JSONResponse:
 def _check_flask() -> Response | None:
     try:
         endpoint = request.url_rule.rule if request.url_rule else ""
-        rule = check(current(), FLASK.get((_method(endpoint), endpoint)), endpoint)
+        rule = check(current(), FLASK.get((_method(endpoint), endpoint)), endpoint or request.path)
         fields = _body() if rule.artifact in (Artifact.NONE, Artifact.PARTS) else {}
         _check_body(fields, endpoint)
         _narrow(rule, endpoint, fields)

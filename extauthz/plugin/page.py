@@ -3,7 +3,6 @@
 Nothing of MLflow's is changed but the one line that loads the script.
 """
 
-import logging
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -26,15 +26,17 @@ from extauthz.plugin.context import current
 from extauthz.plugin.roles import check, reason
 from extauthz.plugin.rules import FLASK, Rule
 
-log: Final = logging.getLogger(__name__)
+log: Final = structlog.get_logger("extauthz.plugin")
 
 PAGE: Final = "/"
 SCRIPT: Final = "/static-files/extauthz.js"
 VIEW: Final = "/extauthz/v1/view"
+# MLflow's page asks with each list of runs, and shows an error unless it is answered.
+GATEWAY: Final = "/ajax-api/2.0/mlflow/gateway-proxy"
 # Relative, as all that the page loads, so that it stays below the prefix of a project.
 TAG: Final = b'<script src="static-files/extauthz.js" defer></script>'
 _OPENING: Final = ("x-frame-options", "access-control-")
-_END_OF_HEAD: Final = re.compile(rb"</head>\s*<body>")
+_HEAD: Final = re.compile(rb"<head>(?=.*</head>\s*<body>)", re.DOTALL)
 # The rights are those of MLflow's page and of its files.
 _PAGE_RULE: Final = FLASK["GET", PAGE]
 _FILE_RULE: Final = FLASK["GET", "/static-files/<path:path>"]
@@ -47,7 +49,8 @@ def add_to(server: FastAPI, pages: Path, *, framed_by: Sequence[str]) -> None:
     `pages` is MLflow's folder with index.html, `framed_by` are the origins of other sites whose
     pages may show MLflow in a frame.
     """
-    routes = [Route(VIEW, _view), Asset("text/javascript", script(), _FILE_RULE).at(SCRIPT)]
+    code = Asset("text/javascript", script(), _FILE_RULE).at(SCRIPT)
+    routes = [Route(VIEW, _view), Route(GATEWAY, _no_gateway), code]
     if (page := page_in(pages)) is not None:
         routes.append(Asset("text/html", page, _PAGE_RULE).at(PAGE))
     # Before the ones that are there, the last of which takes everything.
@@ -66,13 +69,14 @@ def page_in(folder: Path) -> bytes | None:
         page = (folder / "index.html").read_bytes()
     except OSError:
         page = b""
-    ends = list(_END_OF_HEAD.finditer(page))
+    head = _HEAD.search(page)
+    once = page.count(b"<head>") == page.count(b"</head>") == 1
     # The script makes room above this element.
-    if len(ends) != 1 or page.count(b"</head>") != 1 or b'<div id="root"' not in page:
-        log.warning("page.unknown: MLflow's page is served without links to GitLab and to log out")
+    if head is None or not once or b'<div id="root"' not in page:
+        log.warning("page.unknown", why="MLflow's page is served without links and a way out")
         return None
-    at = ends[0].start()
-    return page[:at] + TAG + page[at:]
+    # Deferred scripts run in their order, and this one has settings for MLflow's.
+    return page[: head.end()] + TAG + page[head.end() :]
 
 
 def shown(grant: Grant) -> dict[str, Any]:
@@ -138,3 +142,9 @@ async def _view(_: Request) -> JSONResponse:
     grant = current() or _NOBODY
     check(grant, _PAGE_RULE)
     return JSONResponse(shown(grant), headers={"Cache-Control": "no-store"})
+
+
+async def _no_gateway(_: Request) -> JSONResponse:
+    check(current(), _PAGE_RULE)
+    # As MLflow itself where nobody has set up one.
+    return JSONResponse({"endpoints": []}, headers={"Cache-Control": "no-store"})

@@ -53,7 +53,8 @@ class Ambiguous(Refusal):
     """Several of the caller's projects have what the request names."""
 
     status = 409
-    error_code = "RESOURCE_CONFLICT"
+    # MLflow's page of a model shows the message of no other code.
+    error_code = "PERMISSION_DENIED"
 
 
 class Unavailable(Refusal):

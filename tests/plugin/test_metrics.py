@@ -37,7 +37,7 @@ def use(server: MLflow) -> None:
     assert server.ask("GET", SEARCH, "Bearer x").status == 403
 
 
-COUNTED = {
+COUNTED: dict[str, float] = {
     "extauthz_grants_total absent": 1,
     "extauthz_grants_total forged": 1,
     "extauthz_requests_total 2xx project": 3,

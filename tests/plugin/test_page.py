@@ -11,7 +11,7 @@ import pytest
 from extauthz.grant import HEADER, Grant, Links, View, Why
 from extauthz.levels import Role
 from extauthz.plugin.gate import PROJECTS
-from extauthz.plugin.page import SCRIPT, TAG, VIEW, script, shown
+from extauthz.plugin.page import GATEWAY, SCRIPT, TAG, VIEW, script, shown
 from tests.plugin.world import API, ARTIFACTS, World, build
 from tests.servers.mlflow import INSTANCE, PUBLIC, SYSTEM, MLflow, everything, mlflow, project
 
@@ -124,13 +124,31 @@ def test_nobody_else_gets_it_and_it_opens_nothing_else(
     assert (status, json.loads(body)["error_code"]) == (403, "PERMISSION_DENIED")
 
 
-@pytest.mark.parametrize("path", ["/", VIEW, SCRIPT])
+def test_there_is_no_gateway_whatever_the_operator_has_set_up(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """MLflow would send what the query names on to it, with the secrets of the server."""
+    target = {"MLFLOW_DEPLOYMENTS_TARGET": "http://127.0.0.1:9/"}
+    with mlflow(tmp_path_factory.mktemp("gateway"), env=target) as server:
+        for query in ("", "?gateway_path=api%2F2.0%2Fendpoints%2F"):
+            for grant in (project(7), everything(7)):
+                answer = server.ask("GET", f"{GATEWAY}{query}", grant)
+                assert (answer.status, answer.json) == (200, {"endpoints": []})
+            for nobody in (PUBLIC, SYSTEM, None):
+                assert server.ask("GET", f"{GATEWAY}{query}", nobody).status == 403
+        asked = {"gateway_path": "api/2.0/endpoints/"}
+        for path in (GATEWAY, f"/{GATEWAY}", GATEWAY.replace("/ajax-api", "/api")):
+            assert server.ask("POST", path, project(7), asked).status == 403
+        assert server.ask("GET", f"/{GATEWAY}?gateway_path=x", project(7)).status == 403
+
+
+@pytest.mark.parametrize("path", ["/", VIEW, SCRIPT, GATEWAY])
 def test_without_a_grant_there_is_none_of_it(framed: MLflow, path: str) -> None:
     assert framed.ask("GET", path).status == 403
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-@pytest.mark.parametrize("path", [VIEW, SCRIPT, "/"])
+@pytest.mark.parametrize("path", [VIEW, SCRIPT, "/", GATEWAY])
 def test_none_of_it_is_written(framed: MLflow, method: str, path: str) -> None:
     assert sent(framed, method, path, project(7))[0] in (403, 405)
 

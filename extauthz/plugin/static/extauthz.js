@@ -36,12 +36,48 @@
   // MLflow fills its window by percentages all the way down, so it can be given less.
   const ROOM = "@media screen { body > #root { height: calc(100% - 30px) } }";
 
+  // MLflow's own settings for what the server refuses: no assistant that opens by itself, nothing
+  // for its makers and no notice of that. It reads them as it starts, which is after this.
+  const SETTINGS = {
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": true,
+    "mlflow.assistant.panelOpen_v1": false,
+    "mlflow.settings.telemetry.enabled_v1": false,
+    "mlflow.telemetry.info.alert.dismissed_v1": true,
+  };
+  // What else leads to nothing but a refusal. MLflow offers its assistant on local hosts only.
+  const DEAD_ENDS = [
+    "[data-assistant-ui]",
+    '[data-component-id*="assistant"]',
+    '[data-component-id$=".analyze-trace"]',
+    '[data-component-id$=".analyze-button"]',
+    '[role="tab"][id$="-trigger-assistant"]',
+    'a[href^="#/mcp-registry"]',
+    'a[href^="#/settings/llm-connections"]',
+    'a[href^="#/settings/webhooks"]',
+    'div:has(> [data-component-id="mlflow.home.demo-banner.launch"])',
+    'div:has(> div > [data-component-id="mlflow.settings.telemetry.toggle-switch"])',
+    'div:has(> div > [data-component-id="mlflow.settings.demo.clear-all-button"])',
+  ];
+  // What belongs to one project, and is not to be seen in all of them together.
+  const ELSEWHERE = [
+    'a[href^="#/experiments/"][href$="/datasets"]',
+    'a[href^="#/experiments/"][href$="/review-queue"]',
+  ];
+
   const framed = window.self !== window.top;
 
   const sheet = (text) => {
     const made = new CSSStyleSheet();
     made.replaceSync(text);
     return made;
+  };
+
+  const adopt = (made) => {
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, made];
+  };
+
+  const hide = (selectors) => {
+    adopt(sheet(selectors.map((each) => `${each} { display: none !important }`).join("")));
   };
 
   const make = (tag, text, name) => {
@@ -115,11 +151,18 @@
   nav.append(ways);
   if (framed) ways.append(...inFrame());
 
+  try {
+    for (const name in SETTINGS) localStorage.setItem(name, JSON.stringify(SETTINGS[name]));
+  } catch {
+    // A browser that keeps nothing for us keeps nothing for MLflow.
+  }
+  hide(DEAD_ENDS);
   const room = sheet(ROOM);
-  document.adoptedStyleSheets = [...document.adoptedStyleSheets, room];
+  adopt(room);
   document.body.prepend(host);
 
   const show = (view) => {
+    if (view.view === "global") hide(ELSEWHERE);
     ways.before(place(view), ...(view.role === "write" ? [] : mark(view.why)));
     if (isAddress(view.links.home)) ways.prepend(link("Home", view.links.home, ""));
     if (isAddress(view.links.logout)) {
