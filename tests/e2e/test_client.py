@@ -50,6 +50,7 @@ def test_a_developer_does_everything_the_client_can(developed: Developed) -> Non
 
 
 def test_a_guest_reads_everything_and_writes_nothing(developed: Developed, tmp_path: Path) -> None:
+    """Threat 110: 26 ways in which MLflow's own client writes."""
     project, done = developed.project, developed.printed
     token = project.tenants.token(project.member(GUEST))
     caller = project.caller(token)

@@ -95,6 +95,7 @@ async def test_a_developer_is_forwarded_with_a_grant_that_writes(stack: Stack) -
 
 
 async def test_a_guest_and_a_token_that_only_reads_are_forwarded_as_readers(stack: Stack) -> None:
+    """Threats 29 and 45."""
     for token, why in (
         (stack.gitlab.token("guest"), Why.GUEST),
         (stack.gitlab.token("dev", scopes=["read_api"]), Why.TOKEN),
@@ -194,7 +195,7 @@ AWKWARD = [
 
 
 async def test_the_decided_path_is_the_forwarded_path(stack: Stack) -> None:
-    """CVE-2021-29492, CVE-2026-73511, CVE-2026-73551, GHSA-3q34-rx83-r6mq."""
+    """Threats 31 to 37, CVE-2021-29492, CVE-2026-73511, CVE-2026-73551, GHSA-3q34-rx83-r6mq."""
     token = bearer(stack.gitlab.token("dev"))
     forwarded = 0
     for target in AWKWARD:
@@ -221,6 +222,7 @@ async def test_the_decided_path_is_the_forwarded_path(stack: Stack) -> None:
 
 
 async def test_a_known_reading_of_each_path(stack: Stack) -> None:
+    """Threat 31."""
     token = bearer(stack.gitlab.token("dev"))
     for target, project, path in (
         ("/acme/vision/tracking/", 101, "/"),
@@ -244,7 +246,7 @@ async def test_a_missing_slash_is_a_redirect_to_the_same_place(stack: Stack) -> 
 
 
 async def test_mlflow_sees_no_credential_and_nothing_else_that_a_client_sets(stack: Stack) -> None:
-    """CVE-2023-27487, CVE-2024-45806, CVE-2026-40575."""
+    """Threats 20 and 23, CVE-2023-27487, CVE-2024-45806, CVE-2026-40575."""
     token = stack.gitlab.token("dev")
     secret = f"Bearer {token}"
     lines = [
@@ -273,7 +275,7 @@ async def test_mlflow_sees_no_credential_and_nothing_else_that_a_client_sets(sta
     ids=str,
 )
 async def test_an_ambiguous_request_is_refused(stack: Stack, lines: tuple[str, ...]) -> None:
-    """CVE-2021-32777, CVE-2025-64484."""
+    """Threats 19, 21 and 22, CVE-2021-32777, CVE-2025-64484."""
     token = bearer(stack.gitlab.token("dev"))
     sent = [line.format(token=token) for line in lines]
     assert (await stack.refused("/acme/vision/tracking/", *sent)).status == 400
@@ -282,6 +284,7 @@ async def test_an_ambiguous_request_is_refused(stack: Stack, lines: tuple[str, .
 
 @pytest.mark.parametrize("name", [HEADER, HEADER.upper(), "X-MLFLOW-WORKSPACE"])
 async def test_what_only_the_edge_may_say_is_replaced(stack: Stack, name: str) -> None:
+    """Threats 17 and 18."""
     token = bearer(stack.gitlab.token("guest"))
     for target in ("/acme/vision/tracking/", "/", "/health"):
         seen, grant = await stack.forwarded(target, token, f"{name}: p999", f"{name}: p999")
@@ -290,7 +293,7 @@ async def test_what_only_the_edge_may_say_is_replaced(stack: Stack, name: str) -
 
 
 async def test_an_edge_that_dies_or_stops_lets_nobody_in(stack: Stack) -> None:
-    """CVE-2023-27488, CVE-2024-23324."""
+    """Threat 5, CVE-2023-27488, CVE-2024-23324."""
     token = bearer(stack.gitlab.token("dev"))
     await stack.forwarded("/acme/vision/tracking/", token)
     os.kill(stack.edge.pid, signal.SIGSTOP)
@@ -305,6 +308,7 @@ async def test_an_edge_that_dies_or_stops_lets_nobody_in(stack: Stack) -> None:
 
 
 async def test_gitlab_down_serves_known_readers_and_nobody_else(stack: Stack) -> None:
+    """Threat 78."""
     known, unknown = (bearer(stack.gitlab.token("dev")) for _ in range(2))
     await stack.forwarded("/acme/vision/tracking/", known)
     stack.gitlab.faults("error", status=500)
@@ -315,6 +319,7 @@ async def test_gitlab_down_serves_known_readers_and_nobody_else(stack: Stack) ->
 
 
 async def test_two_hundred_at_once_cost_what_one_costs(stack: Stack) -> None:
+    """Threat 73."""
     token = bearer(stack.gitlab.token("dev"))
     stack.gitlab.forget_calls()
     answers = await asyncio.gather(
@@ -334,6 +339,7 @@ async def test_two_hundred_at_once_cost_what_one_costs(stack: Stack) -> None:
 
 
 async def test_no_log_and_no_metric_names_a_token_or_a_project(stack: Stack) -> None:
+    """Threat 79."""
     token = stack.gitlab.token("dev")
     await stack.forwarded("/acme/vision/tracking/", bearer(token))
     await stack.refused("/acme/nothing/tracking/?secret=1", bearer(token))

@@ -88,6 +88,7 @@ def pages(caller: Caller, endpoint: str, **arguments: Any) -> Iterator[list[Row]
 
 
 def test_mlflows_client_reads_it_in_pages_of_seven(crowd: Crowd, tmp_path: Path) -> None:
+    """Threat 97."""
     read = run_client(
         "search", uri=crowd.caller.uri, folder=tmp_path, MLFLOW_TRACKING_TOKEN=crowd.token
     )["pages"]
@@ -159,6 +160,7 @@ SEARCHES = [
 
 @pytest.mark.parametrize("search", SEARCHES, ids=str)
 def test_a_search_finds_what_a_plain_sort_does(crowd: Crowd, search: Search) -> None:
+    """Threats 97 and 98, and 108: deleted ones are found only where they are asked for."""
     asked = {"max_results": 93, **search.arguments}
     read = [*pages(crowd.caller, "POST experiments/search", **asked)]
     expected = plainly_sorted(filter(search.chosen, crowd.experiments), *search.order)
@@ -188,6 +190,7 @@ def ids(rows: Iterable[Row]) -> list[int]:
 def test_models_of_all_projects_come_in_full_pages(
     crowd: Crowd, arguments: dict[str, str], names: Sequence[str], order: tuple[str, ...]
 ) -> None:
+    """Threats 97 and 98."""
     read = [*pages(crowd.caller, "GET registered-models/search", max_results=7, **arguments)]
     chosen = [row for row in crowd.models if row["name"] in names]
     found = [(model["name"], model["description"]) for model in chain(*read)]
@@ -227,6 +230,7 @@ def seen(caller: Caller) -> list[str]:
 
 
 def test_nothing_is_written_in_the_view_of_everything(tenants: Tenants) -> None:
+    """Threat 110."""
     project = tenants.project()
     holds = build(tenants.stack.mlflow, project.id)
     everywhere = tenants.everywhere(tenants.token(project.member(DEVELOPER)))

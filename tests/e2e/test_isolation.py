@@ -1,13 +1,14 @@
 """Two projects with the same names for everything, and one endpoint after another through Envoy."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
 import pytest
 
 from tests.caller import Caller
+from tests.plugin import mixture
 from tests.plugin.endpoints import CREATES, READS, WRITES, Endpoint
+from tests.plugin.mixture import Asked, Scope, side_by_side
 from tests.plugin.world import World, build
 from tests.polling import eventually
 from tests.servers.envoy import Answer
@@ -74,6 +75,7 @@ def shown(owner: Tenant, answer: Answer, endpoint: Endpoint) -> list[str]:
 
 @pytest.mark.parametrize("endpoint", READS, ids=str)
 def test_only_members_read(pair: tuple[Tenant, Tenant], endpoint: Endpoint) -> None:
+    """Threats 81, 82, 84 to 87, 99, 101, 102, 105 and 106, at every address of each."""
     ours, theirs = pair
     store = ours.project.tenants.stack.mlflow
     before = store.contents()
@@ -89,11 +91,14 @@ def test_only_members_read(pair: tuple[Tenant, Tenant], endpoint: Endpoint) -> N
 def test_only_developers_of_the_project_write(
     tenants: Tenants, pair: tuple[Tenant, Tenant], endpoint: Endpoint
 ) -> None:
+    """Threats 81, 82, 86, 87, 96, 99, 101 to 103, 105 and 106; 29 and 110 of guests."""
     ours, theirs, store = pair[0], tenant(tenants), tenants.stack.mlflow
     before = store.contents()
     if endpoint not in CREATES:
         refused_in_own_view(ours, theirs, endpoint)
     refused_in_their_view(ours, theirs, endpoint)
+    for answer in answers(theirs.project.guest(), theirs, endpoint):
+        assert (answer.status, answer.json()["error_code"]) == (403, "PERMISSION_DENIED")
     assert store.contents() == before
     method, path, body = endpoint.about(theirs.holds, endpoint.keys[0])
     if path.endswith(RESTORES):
@@ -105,6 +110,7 @@ def test_only_developers_of_the_project_write(
 
 
 def test_an_id_that_begins_like_another_is_another(tenants: Tenants) -> None:
+    """Threats 81, 82 and 86 to 88."""
     short, long = tenant(tenants, 7_000_001), tenant(tenants, 70_000_019)
     before = tenants.stack.mlflow.contents()
     for ours, theirs in ((short, long), (long, short)):
@@ -115,6 +121,7 @@ def test_an_id_that_begins_like_another_is_another(tenants: Tenants) -> None:
 
 
 def test_the_same_name_is_another_thing_in_another_project(tenants: Tenants) -> None:
+    """Threat 95."""
     ours, theirs = tenant(tenants), tenant(tenants)
     names = {"experiment_name": "churn"}, {"name": "churn"}
     untouched = [
@@ -132,6 +139,7 @@ def test_the_same_name_is_another_thing_in_another_project(tenants: Tenants) -> 
 
 
 def test_a_list_holds_what_the_project_holds(pair: tuple[Tenant, Tenant]) -> None:
+    """Threats 83 and 98."""
     for one, other in (pair, pair[::-1]):
         caller = one.developer
         for found in (
@@ -144,23 +152,47 @@ def test_a_list_holds_what_the_project_holds(pair: tuple[Tenant, Tenant]) -> Non
             assert not [mark for mark in other.holds.marks if mark in str(found)]
 
 
-def test_nothing_is_mixed_up_under_load(tenants: Tenants, pair: tuple[Tenant, Tenant]) -> None:
-    everywhere = tenants.everywhere("")
-    callers = [(one, one.developer) for one in pair]
-    callers += [(one, one.developer.in_view_of(everywhere)) for one in pair]
-    for one, caller in callers:
-        eventually(lambda: len(everything(caller, one)["experiments/search"]), 2)  # noqa: B023 - now
-    with ThreadPoolExecutor(8) as pool:
-        found = pool.map(lambda pick: everything(pick[1], *pair), callers * 15)
-        for (one, _), answers_to_one in zip(callers * 15, found, strict=True):
-            (other,) = (each for each in pair if each is not one)
-            assert [mark for mark in one.holds.marks if mark in str(answers_to_one)]
-            assert not [mark for mark in other.holds.marks if mark in str(answers_to_one)]
+def test_of_several_ids_the_own_ones_are_read_alone(pair: tuple[Tenant, Tenant]) -> None:
+    """Threats 83 to 85 and 101."""
+    for one, other in (pair, pair[::-1]):
+        orders = (other, one), (one, other), (one,)
+        lists = [mixture.several(*(each.holds for each in order)) for order in orders]
+        for mixed, turned, own in zip(*lists, strict=True):
+            alone, *rest = (
+                one.developer.send(each.method, each.path, each.body)
+                for each in (own, mixed, turned)
+            )
+            assert alone.status == own.status, (own, alone.body)
+            assert {answer.body for answer in rest} == {alone.body}, mixed
+            assert not [mark for mark in other.holds.marks if mark.encode() in alone.body]
+
+
+def test_nothing_is_mixed_up_under_load(tenants: Tenants) -> None:
+    """Threat 120: five hundred and more at once, by two people in two views each."""
+    pair = tenant(tenants), tenant(tenants)
+    everywhere_of = tenants.everywhere("")
+
+    def scope(one: Tenant, caller: Caller, requests: list[Asked]) -> Scope:
+        def send(each: Asked) -> tuple[int, bytes]:
+            answer = caller.send(each.method, each.path, each.body, *each.headers)
+            return answer.status, answer.body
+
+        return Scope(one.holds, requests, send)
+
+    scopes = []
+    for one, other in (pair, pair[::-1]):
+        everywhere = one.developer.in_view_of(everywhere_of)
+        eventually(lambda: len(everything(everywhere, one)["experiments/search"]), 2)  # noqa: B023 - now
+        worlds = one.holds, other.holds
+        scopes.append(scope(one, one.developer, mixture.in_project(*worlds)))
+        scopes.append(scope(one, everywhere, mixture.everywhere(*worlds)))
+    assert side_by_side(*scopes) >= 500
 
 
 def test_the_global_view_of_a_member_of_nothing_is_empty(
     tenants: Tenants, pair: tuple[Tenant, Tenant]
 ) -> None:
+    """Threat 98."""
     nobody = tenants.everywhere(tenants.token(tenants.user()))
     member = pair[0].developer.in_view_of(nobody)
     eventually(lambda: len(everything(member, *pair)["experiments/search"]), 2)

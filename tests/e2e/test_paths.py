@@ -70,6 +70,7 @@ def test_top_level_groups_named_like_mlflows_paths(tenants: Tenants) -> None:
 
 
 def test_letter_case_makes_no_difference(tenants: Tenants) -> None:
+    """Threat 40."""
     project = tenants.project(f"{unique('Group')}/Project")
     marked(project)
     token = tenants.token(project.member(GUEST))
@@ -80,7 +81,7 @@ def test_letter_case_makes_no_difference(tenants: Tenants) -> None:
 def test_a_moved_project_keeps_what_it_has_and_the_freed_path_starts_empty(
     tenants: Tenants,
 ) -> None:
-    """GitLab answers 301 for an old path, until another project takes it."""
+    """Threat 41: GitLab answers 301 for an old path, until another project takes it."""
     gitlab, project = tenants.stack.gitlab, tenants.project()
     old, new = project.path, f"{unique('elsewhere')}/moved"
     token = marked(project).headers[0][1].removeprefix("Bearer ")
@@ -151,6 +152,7 @@ def run_of(caller: Caller) -> str:
 
 @pytest.mark.parametrize("sent", KEPT)
 def test_a_file_is_stored_under_the_name_that_was_sent(tenants: Tenants, sent: str) -> None:
+    """Threats 31 to 35."""
     developer = tenants.project().developer()
     root, content = run_of(developer), sent.encode()
     assert developer.send("PUT", f"{ARTIFACTS}{root}/{sent}", content).status == 200
@@ -169,6 +171,7 @@ def test_a_file_is_stored_under_the_name_that_was_sent(tenants: Tenants, sent: s
 
 @pytest.mark.parametrize("sent", REFUSED)
 def test_a_file_whose_name_has_two_readings_is_refused(tenants: Tenants, sent: str) -> None:
+    """Threats 32 to 35 and 88."""
     developer = tenants.project().developer()
     root = run_of(developer)
     before = tenants.stack.mlflow.contents()
@@ -183,6 +186,7 @@ def test_a_file_whose_name_has_two_readings_is_refused(tenants: Tenants, sent: s
     ["../../../../..", "%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e", "./../.././../../../..", "..;"],
 )
 def test_no_path_climbs_out_of_a_run(tenants: Tenants, climb: str) -> None:
+    """Threats 31, 33, 87 and 88."""
     developer, owner = tenants.project().developer(), tenants.project().developer()
     root, theirs = run_of(developer), run_of(owner)
     assert owner.send("PUT", f"{ARTIFACTS}{theirs}/secret.txt", b"a secret").status == 200

@@ -159,12 +159,14 @@ async def test_what_is_no_project_of_mlflow_is_not_found(stack: Stack) -> None:
 async def test_odd_characters_are_refused_before_sharinghub_is_asked(
     stack: Stack, target: str
 ) -> None:
+    """Threats 39 and 42: SharingHub puts the path into the text of a query."""
     answer = await stack.refused(target, f"x-gitlab-token: {stack.hub.token('dev')}")
     assert answer.status in (400, 404)
     assert stack.hub.calls() == []
 
 
 async def test_nobody_gets_in_without_a_credential(stack: Stack) -> None:
+    """Threats 43 and 65."""
     for lines in ((), ("authorization: Bearer",), (f"cookie: {COOKIE}=forged",)):
         answer = await stack.refused("/acme/open/tracking/", *lines)
         assert answer.status == 401
@@ -181,6 +183,7 @@ class TestVisitors:
     async def test_read_whatever_the_robot_may_and_are_one_to_sharinghub(
         self, stack: Stack
     ) -> None:
+        """Threats 65 and 66."""
         for lines in (
             (),
             ("authorization: Bearer",),
@@ -194,6 +197,7 @@ class TestVisitors:
         assert len(stack.hub.calls("/api/check/")) == 1
 
     async def test_a_bad_token_is_refused_all_the_same(self, stack: Stack) -> None:
+        """Threat 66."""
         await stack.forwarded(SEARCH)
         for line in ("authorization: Bearer glpat-made-up", "x-gitlab-token: glpat-made-up"):
             assert (await stack.refused(SEARCH, line)).status == 401
@@ -206,7 +210,7 @@ async def test_two_sessions_are_ambiguous(stack: Stack) -> None:
 
 
 async def test_only_our_own_pages_change_anything(stack: Stack) -> None:
-    """MLflow itself does not check on /graphql and /v1/traces."""
+    """Threat 62: MLflow itself does not check on /graphql and /v1/traces."""
     session, token = stack.session("dev"), f"authorization: Bearer {stack.hub.token('dev')}"
     for target in (CREATE, f"{VISION}graphql", f"{VISION}v1/traces"):
         for who in (session, token):
@@ -248,6 +252,7 @@ async def test_cookies_that_would_set_headers_are_refused_and_expired(stack: Sta
 async def test_login_and_logout_are_sharinghubs_and_lead_back(
     stack: Stack, target: str, way: str, back: str
 ) -> None:
+    """Threat 56."""
     evil = ("x-forwarded-host: evil.example", "x-forwarded-proto: http", "forwarded: host=evil")
     answer = await stack.refused(target, *NAVIGATION, *evil)
     assert answer.status == 302

@@ -48,6 +48,7 @@ def grants(theirs: Project, ours: Project, server: MLflow) -> Iterator[str]:
 def test_a_genuine_grant_from_a_client_gives_nothing(
     tenants: Tenants, theirs: Project, header: str, copies: int
 ) -> None:
+    """Threats 17 and 18."""
     ours, server = tenants.project(), tenants.stack.mlflow
     guest = ours.guest()
     assert names_found(guest) == []
@@ -63,6 +64,7 @@ def test_a_genuine_grant_from_a_client_gives_nothing(
 
 
 def test_a_workspace_named_by_a_client_is_ignored(tenants: Tenants, theirs: Project) -> None:
+    """Threats 23 and 115."""
     ours = tenants.project()
     developer = ours.developer().sending(("X-MLFLOW-WORKSPACE", f"p{theirs.id}"))
     before = names_found(theirs.guest())
@@ -77,7 +79,7 @@ def test_a_workspace_named_by_a_client_is_ignored(tenants: Tenants, theirs: Proj
     "header", ["x_extauthz_grant", "X-Extauthz_Grant", "x_mlflow_workspace", "X-MLFLOW_WORKSPACE"]
 )
 def test_an_underscore_twin_is_refused(tenants: Tenants, theirs: Project, header: str) -> None:
-    """CVE-2025-64484."""
+    """Threat 19, CVE-2025-64484."""
     developer, server = tenants.project().developer(), tenants.stack.mlflow
     before = server.contents()
     for value in (server.signer.sign(project(theirs.id)), f"p{theirs.id}"):
@@ -87,7 +89,7 @@ def test_an_underscore_twin_is_refused(tenants: Tenants, theirs: Project, header
 
 
 def test_two_credentials_are_refused_whichever_comes_first(tenants: Tenants) -> None:
-    """CVE-2021-32777, CVE-2026-26308."""
+    """Threats 21 and 22, CVE-2021-32777, CVE-2026-26308."""
     ours = tenants.project()
     developer, guest = (tenants.token(ours.member(level)) for level in (DEVELOPER, GUEST))
     before = tenants.stack.mlflow.contents()
@@ -121,6 +123,7 @@ def test_two_credentials_are_refused_whichever_comes_first(tenants: Tenants) -> 
     ],
 )
 def test_mlflow_itself_serves_nobody(tenants: Tenants, theirs: Project, target: str) -> None:
+    """Threats 28 and 37."""
     port = tenants.stack.mlflow.port
     token = tenants.token(theirs.member(DEVELOPER))
     before = tenants.stack.mlflow.contents()
@@ -138,6 +141,7 @@ def test_mlflow_itself_serves_nobody(tenants: Tenants, theirs: Project, target: 
 
 
 def test_a_role_is_not_what_a_client_says(tenants: Tenants) -> None:
+    """Threats 23, 25 and 38."""
     guest = tenants.project().guest()
     for header in (
         ("X-HTTP-Method-Override", "GET"),

@@ -25,6 +25,7 @@ def stored(tenants: Tenants) -> tuple[Caller, str]:
 
 
 def test_fifty_megabytes_go_up_and_down(tenants: Tenants, stored: tuple[Caller, str]) -> None:
+    """Threat 13: no body is part of a check, so no limit of one ends it."""
     developer, path = stored
     content = Random(0).randbytes(SIZE)
     assert developer.send("PUT", path, content).status == 200

@@ -55,6 +55,7 @@ def test_a_developers_traces_are_kept_and_found(traced: Traced) -> None:
 
 @pytest.mark.parametrize("view", ["project", "everything"])
 def test_a_guest_reads_them_and_changes_nothing(traced: Traced, tmp_path: Path, view: str) -> None:
+    """Threat 104."""
     project, done = traced.project, traced.printed
     token = project.tenants.token(project.member(GUEST))
     caller = project.caller(token)
@@ -76,7 +77,7 @@ def test_a_guest_reads_them_and_changes_nothing(traced: Traced, tmp_path: Path, 
 
 
 def test_spans_go_to_the_project_of_the_address(traced: Traced) -> None:
-    """CVE-2026-2652: OpenTelemetry's endpoint is no way around the permissions."""
+    """Threat 104, CVE-2026-2652: OpenTelemetry's endpoint is no way around the permissions."""
     project, experiment = traced.project, traced.printed["experiment"]
     stranger = project.tenants.project().developer()
     store = project.tenants.stack.mlflow

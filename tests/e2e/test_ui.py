@@ -41,6 +41,7 @@ def test_the_page_needs_its_slash(project: Project) -> None:
 
 
 def test_the_server_says_nothing_of_workspaces(project: Project, tenants: Tenants) -> None:
+    """Threat 115."""
     guest = project.guest()
     for caller in (guest, guest.in_view_of(tenants.everywhere(""))):
         for root in ("/api", "/ajax-api"):
@@ -103,9 +104,10 @@ def test_a_guests_pages_get_their_answers(project: Project) -> None:
 
 
 def test_what_the_pages_can_do_without_is_switched_off(project: Project) -> None:
+    """Threats 111 to 116."""
     guest = project.developer()
     for method, target in (
-        ("GET", "/ajax-api/2.0/mlflow/gateway-proxy?gateway_path=api%2F2.0%2Fendpoints"),
+        ("POST", "/ajax-api/2.0/mlflow/gateway-proxy"),
         ("GET", "/ajax-api/3.0/mlflow/assistant/config"),
         ("GET", "/ajax-api/3.0/mlflow/assistant/providers"),
         ("GET", "/ajax-api/2.0/mlflow/users/current"),
@@ -119,6 +121,27 @@ def test_what_the_pages_can_do_without_is_switched_off(project: Project) -> None
     ):
         answer = guest.send(method, target, {} if method == "POST" else None)
         assert (answer.status, answer.json()["error_code"]) == (403, "PERMISSION_DENIED"), target
+
+
+def test_no_answer_lets_itself_be_shown_in_a_frame_of_another_site(project: Project) -> None:
+    """Threat 122: neither MLflow's answers nor the refusals before it."""
+    guest = project.guest()
+    nobody = Caller(guest.port, guest.prefix, ())
+    person = ("Accept", "text/html")
+    for caller, target, status in (
+        (guest, "/", 200),
+        (guest, "/static-files/favicon.ico", 200),
+        (guest, "/ajax-api/2.0/mlflow/experiments/search?max_results=9", 200),
+        (guest, "/ajax-api/2.0/mlflow/runs/get?run_id=none", 404),
+        (nobody, "/static-files/favicon.ico", 200),
+        (nobody, "/", 401),
+        (Caller(guest.port, "/no/such/tracking", guest.headers), "/", 404),
+    ):
+        answer = caller.send("GET", target, None, person)
+        assert answer.status == status, target
+        policy = answer.headers["content-security-policy"]
+        (named,) = (part for part in policy.split("; ") if part.startswith("frame-ancestors"))
+        assert named in ("frame-ancestors 'self'", "frame-ancestors 'none'"), target
 
 
 def test_the_view_of_everything_has_a_page_too(tenants: Tenants, project: Project) -> None:

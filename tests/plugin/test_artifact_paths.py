@@ -56,6 +56,7 @@ def _path(trick: str, ours: World, theirs: World) -> str:
 def test_a_path_with_a_second_reading_reaches_nothing(
     server: MLflow, ours: World, theirs: World, trick: str
 ) -> None:
+    """Threats 87 and 88."""
     path = _path(trick, ours, theirs)
     before = server.contents()
 
@@ -75,6 +76,7 @@ def test_a_path_with_a_second_reading_reaches_nothing(
     "path", ["../data.txt", "%2e%2e/data.txt", "a//b", "/etc/passwd", "a%255cb"]
 )
 def test_a_path_below_a_run_or_model_stays_there(server: MLflow, ours: World, path: str) -> None:
+    """Threats 86 and 88."""
     before = server.contents()
     files = f"/ajax-api/2.0/mlflow/logged-models/{ours.model}/artifacts/files"
     folders = f"/api/2.0/mlflow/logged-models/{ours.model}/artifacts/directories"
@@ -92,6 +94,7 @@ def test_a_path_below_a_run_or_model_stays_there(server: MLflow, ours: World, pa
 
 
 def test_a_run_is_not_written_over_as_if_it_were_a_file(server: MLflow, ours: World) -> None:
+    """Threat 88."""
     before = server.contents()
 
     for root in (ours.files, f"{ours.experiment}/{ours.run}/artifacts"):

@@ -131,6 +131,7 @@ def test_json_that_is_nested_too_deep_is_malformed(
 
 @pytest.mark.parametrize("body", [b"[1]", b"1", b"true", b'"1"', b'""', b"[]"])
 def test_a_body_is_a_json_object(server: MLflow, ours: World, body: bytes) -> None:
+    """Threat 109."""
     for path in (f"{API}/runs/set-tag", f"{API}/runs/search", "/graphql"):
         assert server.ask("POST", path, ours.grant, body, _JSON).status == 400
 

@@ -100,6 +100,7 @@ _IS_GRANTED = "CAST(substr(workspace, 2) AS INTEGER) BETWEEN 1 AND 101"
 def test_every_experiment_comes_once_in_mlflows_order(
     crowd: MLflow, size: int, order: dict[str, str], by: str
 ) -> None:
+    """Threat 97: between them are those of projects that are hidden."""
     pages = _pages(crowd, "experiments/search", "experiments", order, size)
     expected = _rows(
         crowd, f"SELECT experiment_id FROM experiments WHERE {_IS_GRANTED} ORDER BY {by}"
@@ -122,6 +123,7 @@ def test_every_experiment_comes_once_in_mlflows_order(
 def test_every_model_comes_once_with_the_versions_of_its_own_project(
     crowd: MLflow, order: dict[str, str], by: str
 ) -> None:
+    """Threat 97."""
     pages = _pages(crowd, "registered-models/search", "registered_models", order)
     found = [
         (m["name"], [v["source"] for v in m["latest_versions"]]) for page in pages for m in page
@@ -136,6 +138,7 @@ def test_every_model_comes_once_with_the_versions_of_its_own_project(
 
 
 def test_every_version_comes_once(crowd: MLflow) -> None:
+    """Threats 97 and 98: they are of no run, and others are between them."""
     pages = _pages(crowd, "model-versions/search", "model_versions", {})
     found = sorted((v["name"], v["source"]) for page in pages for v in page)
 
@@ -154,6 +157,7 @@ def test_the_edge_learns_which_projects_own_rows(crowd: MLflow) -> None:
 
 
 def test_no_projects_is_an_empty_answer(server: MLflow, ours: World) -> None:
+    """Threat 98."""
     for path, field in (
         ("experiments/search?max_results=5", "experiments"),
         ("registered-models/search", "registered_models"),
@@ -184,6 +188,7 @@ def _each_read() -> pytest.MarkDecorator:
 def test_a_read_spans_the_granted_projects_or_is_sent_to_one(
     server: MLflow, ours: World, theirs: World, endpoint: Endpoint, key: Key
 ) -> None:
+    """Threats 81 to 87, 99, 101 and 102: in the view of everything."""
     method, path, body = endpoint.about(theirs, key)
     before = server.contents()
 

@@ -18,6 +18,7 @@ def _each(*endpoints: Endpoint) -> pytest.MarkDecorator:
 
 
 def test_every_entry_of_the_table_has_a_request_here() -> None:
+    """Threat 117: what is served is asked about another project, or this fails."""
     covered = {key for endpoint in (*READS, *WRITES, *CREATES) for key in endpoint.keys}
     assert covered | {*PAGES, *APART} == {*FLASK, *NATIVE}
     writes = {key for endpoint in (*WRITES, *CREATES) for key in endpoint.keys}
@@ -28,6 +29,7 @@ def test_every_entry_of_the_table_has_a_request_here() -> None:
 def test_another_project_is_not_read(
     server: MLflow, ours: World, theirs: World, endpoint: Endpoint, key: Key
 ) -> None:
+    """Threats 81, 82, 84 to 87, 99, 101, 102, 105 and 106, at every address of each."""
     method, path, body = endpoint.about(theirs, key)
     before = server.contents()
 
@@ -53,6 +55,7 @@ def test_a_reader_reads(server: MLflow, theirs: World, endpoint: Endpoint, key: 
 def test_only_developers_of_a_project_change_it(
     server: MLflow, ours: World, fresh: World, endpoint: Endpoint, key: Key
 ) -> None:
+    """Threats 81, 82, 86, 87, 96, 99, 101 to 103, 105 and 106; 29 and 110 of readers."""
     method, path, body = endpoint.about(fresh, key)
     before = server.contents()
 
@@ -73,6 +76,7 @@ def test_only_developers_of_a_project_change_it(
 def test_only_developers_of_a_project_create_something_there(
     server: MLflow, fresh: World, endpoint: Endpoint, key: Key
 ) -> None:
+    """Threats 29 and 110."""
     method, path, body = endpoint.about(fresh, key)
     before = server.contents()
 

@@ -154,6 +154,7 @@ def test_none_of_it_is_written(framed: MLflow, method: str, path: str) -> None:
 
 
 def test_every_answer_names_those_who_may_show_it_in_a_frame(framed: MLflow, holds: World) -> None:
+    """Threat 122."""
     stored = f"{ARTIFACTS}/{holds.files}/page.html"
     assert framed.ask("PUT", stored, holds.grant, b"<h1>x</h1>").status == 200
     renderer = "/static-files/lib/notebook-trace-renderer/index.html"
@@ -184,7 +185,7 @@ def test_every_answer_names_those_who_may_show_it_in_a_frame(framed: MLflow, hol
     ["192.168.evil.com", "10.evil.com", "mlflow.example.org", "localhost:{port}", "127.0.0.1", ""],
 )
 def test_another_host_is_refused(framed: MLflow, path: str, host: str) -> None:
-    """Stock MLflow takes the first two for private addresses."""
+    """Threat 121: stock MLflow takes the first two for private addresses."""
     method = "POST" if path == "/graphql" else "GET"
     status, _, body = sent(framed, method, path, project(7), Host=host.format(port=framed.port))
     assert status == 403
@@ -197,6 +198,7 @@ def test_another_host_is_refused(framed: MLflow, path: str, host: str) -> None:
 def test_the_pages_of_the_public_host_may_change_things_and_others_may_not(
     framed: MLflow, path: str
 ) -> None:
+    """Threat 121."""
     for origin, expected in (
         (OURS, 200),
         (HUB, 403),

@@ -43,7 +43,7 @@ def _about(path: str, writer: World, named: World) -> tuple[str, dict[str, objec
 def test_a_row_refers_to_rows_of_its_own_project(
     server: MLflow, ours: World, fresh: World, path: str
 ) -> None:
-    """MLflow 3.17 accepts the first five, the first two even into the foreign model."""
+    """Threats 99 and 100: MLflow 3.17 takes five, the first two even into the foreign model."""
     address, foreign = _about(path, fresh, ours)
     _, own = _about(path, fresh, fresh)
     before = server.contents()
@@ -60,6 +60,7 @@ def test_a_row_refers_to_rows_of_its_own_project(
 def test_both_spellings_of_a_field_are_the_same(
     server: MLflow, ours: World, theirs: World, spelling: str
 ) -> None:
+    """Threats 99 and 109."""
     body = {"experiment_id": ours.experiment, spelling: theirs.run}
     assert server.ask("POST", f"{API}/logged-models", ours.grant, body).status == 404
     twice = (
@@ -78,7 +79,7 @@ def test_both_spellings_of_a_field_are_the_same(
 def test_a_version_made_from_a_run_of_another_project_is_refused(
     server: MLflow, ours: World, theirs: World
 ) -> None:
-    """CVE-2023-1177 and its successors."""
+    """Threats 91 and 92, CVE-2023-1177 and its successors."""
     before = server.contents()
     sources = {
         f"runs:/{theirs.run}/model": {"run_id": theirs.run},
@@ -113,7 +114,7 @@ def test_a_version_made_from_a_run_of_another_project_is_refused(
 
 @pytest.mark.parametrize("key", ["mlflow.artifactLocation", "mlflow.trace.spansLocation"])
 def test_tags_that_move_a_location_are_reserved(server: MLflow, ours: World, key: str) -> None:
-    """With such a tag of its own, MLflow 3.17 reads any file that the server can."""
+    """Threat 89: with such a tag of its own, MLflow 3.17 reads any file that the server can."""
     tag = {"key": key, "value": "file:///etc"}
     before = server.contents()
     for method, path, body in (
@@ -144,6 +145,7 @@ def test_tags_that_move_a_location_are_reserved(server: MLflow, ours: World, key
 def test_an_experiment_does_not_choose_where_its_files_are(
     server: MLflow, ours: World, location: str
 ) -> None:
+    """Threat 90, mlflow #24767: stock MLflow takes all of these."""
     before = server.contents()
     body = {"name": "elsewhere", "artifact_location": location}
 
@@ -152,6 +154,7 @@ def test_an_experiment_does_not_choose_where_its_files_are(
 
 
 def test_names_taken_elsewhere_are_free_here(server: MLflow, theirs: World, number: int) -> None:
+    """Threat 95."""
     for path in ("experiments/create", "registered-models/create"):
         answer = server.ask("POST", f"{API}/{path}", project(number), {"name": theirs.own})
         assert answer.status == 200, answer.body

@@ -68,6 +68,7 @@ def test_the_table_names_routes_that_exist(routes: dict[str, list[tuple[str, str
 def test_what_the_table_does_not_name_is_refused(
     server: MLflow, ours: World, routes: dict[str, list[tuple[str, str]]]
 ) -> None:
+    """Threats 111 to 117."""
     unnamed = {
         *((method, path) for method, path in routes["flask"] if (method, path) not in FLASK),
         *((method, path) for method, path in routes["native"] if (method, path) not in NATIVE),
@@ -109,6 +110,7 @@ def test_what_the_table_does_not_name_is_refused(
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 def test_closed_surfaces_stay_closed(server: MLflow, ours: World, method: str, path: str) -> None:
+    """Threats 111 to 116."""
     assert server.ask(method, path, ours.grant).status == 403
 
 
@@ -118,7 +120,7 @@ def test_closed_surfaces_stay_closed(server: MLflow, ours: World, method: str, p
 def test_another_spelling_of_a_path_is_the_same_endpoint(
     server: MLflow, ours: World, theirs: World, path: str
 ) -> None:
-    """Stock MLflow answers both with 200, so a rule about the raw path would be passed by."""
+    """Threat 37: stock MLflow answers both with 200, past any rule about the raw path."""
     own = server.ask("GET", f"{path}?experiment_id={ours.experiment}", ours.grant)
     foreign = server.ask("GET", f"{path}?experiment_id={theirs.experiment}", ours.grant)
 

@@ -3,8 +3,7 @@
 import random
 import socket
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.client import HTTPResponse
 
@@ -12,7 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 from extauthz.grant import HEADER, LEEWAY, LIFETIME, Grant, GrantKey, GrantSigner
-from tests.plugin.world import API, ARTIFACTS, World
+from tests.plugin.endpoints import CREATES, READS, WRITES
+from tests.plugin.mixture import Asked, Scope, everywhere, in_project, side_by_side
+from tests.plugin.world import API, ARTIFACTS, World, build
 from tests.servers.mlflow import GRANT_KEY, MLflow, everything
 
 PIECE = 4_096
@@ -50,6 +51,7 @@ def test_a_grant_of_5000_projects_arrives_in_pieces(server: MLflow, ours: World)
 
 
 def test_a_direct_call_reaches_health_only(server: MLflow, ours: World) -> None:
+    """Threat 28."""
     for path in ("/", "/version", "/static-files/favicon.ico", f"{API}/experiments/search"):
         answer = server.ask("GET", path)
         assert (answer.status, answer.json["error_code"]) == (403, "PERMISSION_DENIED")
@@ -58,7 +60,19 @@ def test_a_direct_call_reaches_health_only(server: MLflow, ours: World) -> None:
     assert server.ask("GET", "/health").body == b"OK"
 
 
+def test_without_a_grant_no_endpoint_answers(server: MLflow, ours: World) -> None:
+    """Threat 28."""
+    before = server.contents()
+    for endpoint in (*READS, *WRITES, *CREATES):
+        for key in endpoint.keys:
+            method, path, body = endpoint.about(ours, key)
+            answer = server.ask(method, path, None, body)
+            assert (answer.status, answer.json["error_code"]) == (403, "PERMISSION_DENIED"), key
+    assert server.contents() == before
+
+
 def test_grants_that_are_not_ours_or_not_now_are_refused(server: MLflow, ours: World) -> None:
+    """Threat 28."""
     path = f"{API}/runs/get?run_id={ours.run}"
     good = _signed(ours.grant)
 
@@ -80,6 +94,7 @@ def test_grants_that_are_not_ours_or_not_now_are_refused(server: MLflow, ours: W
 def test_a_workspace_header_of_the_client_changes_nothing(
     server: MLflow, ours: World, theirs: World, name: str
 ) -> None:
+    """Threats 19, 23 and 115."""
     path = f"{API}/runs/get?run_id={theirs.run}"
     workspace = f"p{theirs.number}"
 
@@ -109,6 +124,7 @@ def test_an_upload_may_outlast_its_grant(server: MLflow, fresh: World) -> None:
 
 
 def test_a_websocket_is_refused(server: MLflow, ours: World) -> None:
+    """Threat 14."""
     upgrade = [
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
@@ -119,18 +135,20 @@ def test_a_websocket_is_refused(server: MLflow, ours: World) -> None:
 
 
 def test_requests_side_by_side_keep_to_their_projects(
-    server: MLflow, ours: World, theirs: World
+    server: MLflow, next_number: Callable[[], int]
 ) -> None:
-    def read(place: int) -> tuple[int, int]:
-        own, other = (ours, theirs) if place % 2 else (theirs, ours)
-        search = {"experiment_ids": [own.experiment, other.experiment]}
-        runs = server.ask("POST", f"{API}/runs/search", own.grant, search).json["runs"]
-        assert [run["info"]["run_id"] for run in runs] == [own.run]
-        path = f"{API}/runs/get?run_id="
-        return (
-            server.ask("GET", path + own.run, own.grant).status,
-            server.ask("GET", path + other.run, own.grant).status,
-        )
+    """Threats 119 and 120: the thread that served one project serves the other next."""
+    pair = [build(server, next_number()) for _ in range(2)]
 
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(read, range(100))) == {(200, 404)}
+    def scope(own: World, grant: Grant, requests: list[Asked]) -> Scope:
+        def send(each: Asked) -> tuple[int, bytes]:
+            answer = server.ask(each.method, each.path, grant, each.body, each.headers)
+            return answer.status, answer.body
+
+        return Scope(own, requests, send)
+
+    both = (pair, pair[::-1])
+    projects = [scope(own, own.grant, in_project(own, other)) for own, other in both]
+    views = [scope(own, everything(own.number), everywhere(own, other)) for own, other in both]
+
+    assert side_by_side(*projects, *views) >= 500

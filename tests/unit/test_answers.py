@@ -50,6 +50,7 @@ def headers_of(answer: CheckResponse) -> dict[str, str]:
 
 @given(decisions)
 def test_no_answer_allows_by_accident(decision: Decision) -> None:
+    """Threats 1 to 3."""
     answer = read(decision)
     assert encode(decision) != b""
     assert answer.status is not None
@@ -66,6 +67,7 @@ def test_no_answer_allows_by_accident(decision: Decision) -> None:
 
 
 def test_an_allowed_request_loses_every_credential_but_never_the_grant() -> None:
+    """Threat 20."""
     answer = read(Allow("signed", "/health"))
     assert answer.ok_response is not None
     removed = answer.ok_response.headers_to_remove
@@ -78,11 +80,14 @@ def test_an_allowed_request_loses_every_credential_but_never_the_grant() -> None
     "decision", [Allow("", "/"), Allow("signed", ""), Allow("signed", "x")], ids=str
 )
 def test_nothing_is_allowed_without_a_grant_and_a_path(decision: Allow) -> None:
+    """Threat 1."""
     with pytest.raises(ValueError, match="needs a grant and a path"):
         encode(decision)
 
 
 def test_a_denial_cannot_look_like_a_success() -> None:
+    """Threats 2 and 3."""
+
     class Odd(errors.Refusal):
         status, code, reason, title = 200, "OK", "odd", "Odd"
 
@@ -138,6 +143,7 @@ def test_moved_keeps_the_method() -> None:
 
 
 def test_a_browser_is_sent_elsewhere_and_keeps_each_cookie() -> None:
+    """Threat 16."""
     answer = read(Found("https://hub.example.com/login", ("a=1", "b=2")))
     assert answer.denied_response is not None
     assert answer.denied_response.status is not None

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
+from envoy_data_plane.envoy.config.core.v3 import HeaderMap, HeaderValue, HeaderValueOption
 from envoy_data_plane.envoy.service.auth.v3 import (
     AttributeContext,
     AttributeContextHttpRequest,
@@ -125,10 +125,14 @@ def question(
     method: str = "GET",
     headers: Mapping[str, str] = BEARER,
     host: str = "localhost:5000",
+    raw: bool = False,
 ) -> bytes:
-    http = AttributeContextHttpRequest(
-        id="17", method=method, path=path, host=host, headers=dict(headers)
-    )
+    http = AttributeContextHttpRequest(id="17", method=method, path=path, host=host)
+    if raw:
+        pairs = [HeaderValue(key=key, raw_value=value.encode()) for key, value in headers.items()]
+        http.header_map = HeaderMap(headers=pairs)
+    else:
+        http.headers = dict(headers)
     return bytes(
         CheckRequest(attributes=AttributeContext(request=AttributeContextRequest(http=http)))
     )
@@ -239,6 +243,7 @@ async def test_the_public_path_is_not_part_of_what_mlflow_sees() -> None:
     ids=repr,
 )
 async def test_each_failure_is_a_refusal(outcome: Exception, status: int, *, later: bool) -> None:
+    """Threat 4."""
     core = checker(Outcomes(outcome, later=later))
     answered, body = refused(await answer_of(core, question()))
     assert answered == status
@@ -247,11 +252,13 @@ async def test_each_failure_is_a_refusal(outcome: Exception, status: int, *, lat
 
 
 async def test_an_access_that_hangs_is_a_refusal_before_envoy_gives_up() -> None:
+    """Threat 4."""
     core = checker(Hanging(WRITER, later=True), deadline=0.05)
     assert refused(await answer_of(core, question()))[0] == 503
 
 
 async def test_a_cancelled_check_is_cancelled_and_never_allowed() -> None:
+    """Threat 4."""
     pending = checker(Hanging(WRITER, later=True)).check(question())
     assert not isinstance(pending, bytes)
     task = asyncio.ensure_future(pending)
@@ -270,6 +277,7 @@ async def test_more_projects_than_a_grant_carries_are_a_readable_refusal() -> No
 
 @pytest.mark.parametrize("method", ["TRACE", "CONNECT", "BREW", "get", ""])
 async def test_other_methods_are_refused(method: str) -> None:
+    """Threat 8."""
     payload = question(method=method)
     assert refused(await answer_of(checker(Outcomes(WRITER)), payload))[0] in (400, 405)
 
@@ -285,12 +293,13 @@ async def test_other_methods_are_refused(method: str) -> None:
     ],
 )
 async def test_an_underscore_twin_is_refused(name: str) -> None:
-    """A WSGI server would merge the two: CVE-2025-64484."""
+    """Threat 19: a WSGI server would merge the two: CVE-2025-64484."""
     payload = question(headers=BEARER | {name: "evil"})
     assert refused(await answer_of(checker(Outcomes(WRITER)), payload))[0] == 400
 
 
 async def test_a_grant_sent_by_the_client_is_overwritten() -> None:
+    """Threats 17 and 20."""
     payload = question(headers=BEARER | {HEADER: "evil"})
     grant, _ = granted(await answer_of(checker(Outcomes(READER)), payload))
     assert grant.role is Role.READ
@@ -303,12 +312,22 @@ async def test_a_query_that_would_not_arrive_as_it_was_sent_is_refused(query: st
 
 
 async def test_a_protocol_upgrade_is_refused() -> None:
-    """A mesh's sidecar lets WebSocket through (CVE-2026-73548)."""
+    """Threat 14: a mesh's sidecar lets WebSocket through (CVE-2026-73548)."""
     payload = question("/health", headers={"upgrade": "websocket"})
     assert refused(await answer_of(checker(Outcomes(WRITER)), payload))[0] == 400
 
 
+async def test_headers_that_envoy_sends_raw_count_alike() -> None:
+    """Threat 9: a service that read only the other field would find nothing to refuse."""
+    core = checker(Outcomes(READER))
+    grant, _ = granted(await answer_of(core, question(headers=BEARER, raw=True)))
+    assert grant.project_id == 42
+    for headers, status in ((BEARER | {"x_mlflow_workspace": "p7"}, 400), ({}, 401)):
+        assert refused(await answer_of(core, question(headers=headers, raw=True)))[0] == status
+
+
 async def test_two_hosts_are_refused() -> None:
+    """Threat 38."""
     payload = question(host="a.example.org,b.example.org")
     assert refused(await answer_of(checker(Outcomes(WRITER)), payload))[0] == 400
 
@@ -323,13 +342,14 @@ async def test_a_browser_that_wants_to_log_in_is_told_honestly(path: str) -> Non
 
 
 async def test_the_user_agent_changes_the_form_of_a_refusal_but_never_the_decision() -> None:
-    """CVE-2026-34457: an agent that passed for a health check was let through."""
+    """Threat 27, CVE-2026-34457: an agent that passed for a health check was let through."""
     core = checker(Outcomes(Unauthenticated("x")))
     for headers in ({"user-agent": "kube-probe/1.30"}, {"accept": "text/html"}, {}):
         assert refused(await answer_of(core, question(headers=BEARER | headers)))[0] == 401
 
 
 async def test_a_page_of_another_origin_changes_nothing() -> None:
+    """Threat 62."""
     core, path = checker(Outcomes(WRITER)), "/a/b/tracking/graphql"
     ours, theirs = {"origin": "http://localhost:5000"}, {"origin": "https://evil.example"}
     payload = question(path, method="POST", headers=BEARER | theirs)
@@ -364,6 +384,7 @@ async def test_a_browser_without_a_session_is_sent_to_sharinghub(*, later: bool)
 
 
 async def test_a_sharinghub_session_changes_nothing_without_an_origin() -> None:
+    """Threat 62."""
     core = checker(Outcomes(WRITER), hub=True)
     path, cookie = "/a/b/tracking/graphql", {"cookie": "session=x"}
     ours = cookie | {"sec-fetch-site": "same-origin"}
@@ -495,6 +516,7 @@ def test_no_request_and_no_outcome_is_allowed_by_accident(
     path: str,
     headers: dict[str, str],
 ) -> None:
+    """Threats 1 to 4: an empty answer, or one without a code, would allow."""
     accesses = Outcomes(outcome, later=later)
     answer = asyncio.run(
         answer_of(
@@ -516,6 +538,7 @@ def test_no_request_and_no_outcome_is_allowed_by_accident(
 
 @given(st.binary(max_size=300))
 def test_no_bytes_are_allowed_by_accident(payload: bytes) -> None:
+    """Threats 1, 4 and 7."""
     core = checker(Outcomes(NotFound("x")))
     answer = asyncio.run(answer_of(core, payload))
     assert answer.status is not None

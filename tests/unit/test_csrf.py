@@ -65,6 +65,7 @@ def verdict(
 def test_what_another_origin_asks_for_is_refused_whatever_the_credential(
     method: str, credential: Credential, headers: dict[str, str]
 ) -> None:
+    """Threats 62 and 121."""
     assert verdict(method, headers, credential) is Forbidden
 
 
@@ -87,6 +88,7 @@ def test_reading_is_not_judged(method: str) -> None:
 
 @pytest.mark.parametrize("method", WRITES)
 def test_a_session_must_be_accompanied_by_where_the_request_comes_from(method: str) -> None:
+    """Threat 62."""
     assert verdict(method, {}) is Forbidden
     assert verdict(method, {"sec-fetch-mode": "cors", "referer": SITE.origin}) is Forbidden
 
@@ -98,7 +100,7 @@ def test_a_client_with_a_token_need_not_say_where_it_comes_from() -> None:
 
 @pytest.mark.parametrize("name", ["sec-fetch-mode", "sec-fetch-dest"])
 def test_basic_from_a_browser_is_like_a_session(name: str) -> None:
-    """Browsers repeat a password that was once typed in, on their own."""
+    """Threat 62: browsers repeat a password that was once typed in, on their own."""
     assert verdict("POST", BASIC | {name: "empty"}, TOKEN) is Forbidden
 
 

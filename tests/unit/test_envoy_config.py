@@ -56,6 +56,7 @@ def test_the_checked_in_file_is_what_the_code_builds() -> None:
 
 @every_installation
 def test_there_is_exactly_one_enforcement_point_and_no_way_around_it(options: EnvoyOptions) -> None:
+    """Threats 6 and 11."""
     document = parsed(options)
     http = manager(document)
     names = [each["name"] for each in http["http_filters"]]
@@ -92,6 +93,7 @@ def test_the_edge_has_one_endpoint_per_worker(options: EnvoyOptions) -> None:
 
 
 def test_requests_are_normalised_or_refused_before_the_check() -> None:
+    """Threats 19 and 31 to 33."""
     http = manager(parsed(EnvoyOptions()))
     assert http["use_remote_address"] is True
     assert http["normalize_path"] is True
@@ -103,6 +105,7 @@ def test_requests_are_normalised_or_refused_before_the_check() -> None:
 
 
 def test_an_edge_without_an_answer_is_a_503_after_five_seconds() -> None:
+    """Threat 5."""
     filters = {
         f["name"]: f["typed_config"] for f in manager(parsed(EnvoyOptions()))["http_filters"]
     }

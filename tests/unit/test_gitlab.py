@@ -184,6 +184,7 @@ async def test_project_and_group_tokens_are_their_own_users(
 async def test_the_letter_case_of_a_path_does_not_matter(
     gitlab: GitLab, provider: Provider
 ) -> None:
+    """Threat 40."""
     gitlab.add_member(PATH, "ann", GUEST)
 
     _, project = await provider.project(asker(gitlab.token("ann")), PATH.upper())
@@ -196,6 +197,7 @@ async def test_the_letter_case_of_a_path_does_not_matter(
 async def test_an_old_path_leads_to_the_moved_project(
     gitlab: GitLab, provider: Provider, permissions: tuple[str, ...] | None
 ) -> None:
+    """Threat 41."""
     gitlab.add_member(PATH, "ann", GUEST)
     gitlab.move_project(PATH, "contoso/eyes")
 
@@ -212,6 +214,7 @@ async def test_an_old_path_leads_to_the_moved_project(
 async def test_a_new_project_at_an_old_path_is_the_one_that_counts(
     gitlab: GitLab, provider: Provider
 ) -> None:
+    """Threat 41."""
     gitlab.add_member(PATH, "ann", OWNER)
     gitlab.move_project(PATH, "contoso/eyes")
     second = gitlab.create_project(PATH, visibility="public")
@@ -234,6 +237,7 @@ async def test_missing_and_invisible_projects_are_alike(
 async def test_a_redirect_to_another_host_is_not_believed(
     gitlab: GitLab, provider: Provider
 ) -> None:
+    """Threat 74."""
     gitlab.faults("redirect", path="/projects/", location="https://evil.org/api/v4/projects/1")
 
     with pytest.raises(Outage):
@@ -348,6 +352,7 @@ async def test_an_ended_token_is_refused(gitlab: GitLab, provider: Provider) -> 
 
 @pytest.mark.parametrize("state", ["blocked", "deactivated"])
 async def test_a_blocked_account_is_refused(gitlab: GitLab, provider: Provider, state: str) -> None:
+    """Threat 44."""
     token = gitlab.token("ann")
     gitlab.update_user("ann", state=state)
 
@@ -456,6 +461,7 @@ async def test_no_fault_is_mistaken_for_an_answer(
     fault: tuple[str, dict[str, object]],
     trouble: type[Unavailable],
 ) -> None:
+    """Threats 74 and 75."""
     gitlab.set_version("16.8")
     gitlab.add_member(PATH, "ann", OWNER)
     effect, details = fault

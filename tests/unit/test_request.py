@@ -54,7 +54,7 @@ def test_no_query_and_an_empty_query_are_told_apart(path: str, query: str | None
 
 
 def test_raw_headers_are_read_too() -> None:
-    """Under encode_raw_headers Envoy leaves `headers` empty and fills `header_map`."""
+    """Threat 9: under encode_raw_headers Envoy leaves `headers` empty and fills `header_map`."""
     raw = HeaderMap(
         headers=[
             HeaderValue(key="Authorization", raw_value=b"Bearer a"),
@@ -81,6 +81,7 @@ def test_raw_headers_are_read_too() -> None:
     ids=["empty", "bytes", "text", "tcp", "no path", "no method"],
 )
 def test_what_describes_no_http_request_is_malformed(payload: bytes) -> None:
+    """Threat 7."""
     with pytest.raises(BadRequest):
         Request.parse(payload)
 

@@ -219,6 +219,7 @@ def test_what_is_neither_a_view_nor_a_page_is_not_found(path: str) -> None:
     ],
 )
 def test_what_two_servers_could_read_in_two_ways_is_refused(path: str) -> None:
+    """Threats 31 to 35 and 37."""
     with pytest.raises(BadRequest):
         scope_of(path)
 
