@@ -348,6 +348,7 @@ async def test_in_a_frame_of_another_site_one_is_shown_the_way_in_which_opens_on
 
 
 async def test_whoever_may_not_shows_nothing_in_a_frame(framed: Framed, visit: Visit) -> None:
+    """Threat 122."""
     project = framed.tenants.project()
     visitor = await visit(framed.tenants.stack, project.member(GUEST))
     view = f"/{project.path}/tracking/"
