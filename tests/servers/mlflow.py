@@ -1,6 +1,7 @@
 """The real MLflow with the plugin, as a process."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 
 from extauthz.grant import HEADER, Grant, GrantKey, GrantSigner, View, Why
 from extauthz.levels import Role
-from extauthz.plugin.command import command, environment
+from extauthz.plugin.command import UVICORN_OPTIONS, command, environment
 from tests.servers.ports import free_port
 from tests.servers.postgres import postgres
 from tests.servers.processes import answers, running, until
@@ -112,6 +113,19 @@ def mlflow(
     """Run MLflow until the block ends; `kept` digests what it keeps outside of its folder."""
     server = MLflow(free_port(), folder, folder / "mlflow.log", kept=kept)
     argv = command(host="127.0.0.1", port=server.port, workers=workers)
+    settings = environment_in(folder) | dict(env or {})
+    with running(argv, log=server.log, env=settings, cwd=folder) as process:
+        until(lambda: answers(server.port, "/health"), process, log=server.log)
+        yield replace(server, pid=process.pid)
+
+
+@contextmanager
+def plain_mlflow(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator[MLflow]:
+    """Run MLflow without the plugin, in everything else as `mlflow` does, until the block ends."""
+    server = MLflow(free_port(), folder, folder / "plain.log")
+    argv = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    argv += ["--uvicorn-opts", f"{UVICORN_OPTIONS} --no-access-log"]
+    argv += ["--host", "127.0.0.1", "--port", str(server.port)]
     settings = environment_in(folder) | dict(env or {})
     with running(argv, log=server.log, env=settings, cwd=folder) as process:
         until(lambda: answers(server.port, "/health"), process, log=server.log)
