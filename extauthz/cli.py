@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(
             f"extauthz: {error.name} is not installed: pip install 'extauthz[server]' for the edge,"
-            " 'extauthz[demo]' for up and demo",
+            " 'extauthz[mlflow,stores]' for migrate, 'extauthz[demo]' for up and demo",
             file=sys.stderr,
         )
         return 1
@@ -48,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_envoy_config(commands)
     _add_check_config(commands)
+    _add_migrate(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -156,6 +159,84 @@ def _add_check_config(commands: Commands) -> None:
     check.set_defaults(run=_check_config)
 
 
+def _add_migrate(commands: Commands) -> None:
+    migrate = commands.add_parser(
+        "migrate",
+        help="move what mlflow-sharinghub has tagged into the workspaces of its projects",
+        description="Move what has the tag PROJECT_TAG into the workspaces of its projects, in "
+        "MLFLOW_BACKEND_STORE_URI and MLFLOW_ARTIFACTS_DESTINATION. Only shows what it would do, "
+        "unless told to --apply it; MLflow must be stopped then. What an interruption has left is "
+        "done by the next run.",
+        epilog="Ends with 0 when all is well, 1 when something failed, 2 for wrong settings or "
+        "arguments, 3 when something stays that somebody must look at.",
+    )
+    add = migrate.add_argument
+    how = migrate.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="only show the plan (the default)")
+    how.add_argument("--apply", action="store_true", help="do it")
+    add(
+        "--projects",
+        type=Path,
+        metavar="FILE",
+        help="the ids of the projects: lines of `path,id`, or JSON (asks GITLAB_URL otherwise)",
+    )
+    add(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="a GitLab token with read_api that sees all projects (GITLAB_SERVICE_TOKEN)",
+    )
+    add("--any-suffix", action="store_true", help="let names end in the id of another project")
+    what = migrate.add_mutually_exclusive_group()
+    what.add_argument(
+        "--undo", action="store_true", help="move everything back into the default workspace"
+    )
+    what.add_argument(
+        "--rebind", metavar="INSTANCE", default="", help="only record another provider instance"
+    )
+    add("--in-use", action="store_true", help="go on though the database is open elsewhere")
+    add("--json", action="store_true", help="print the plan as JSON")
+    _add_env_file(migrate)
+    migrate.set_defaults(run=_migrate)
+
+
+def _add_doctor(commands: Commands) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="look whether a running deployment keeps everybody out who should stay out",
+        description="Look at a running deployment from outside, and say what is wrong and how to "
+        "mend it. Sends only requests that change nothing or must be refused, and prints no token. "
+        "The more it is told, the more it can test; what the settings of the edge say, it knows.",
+        epilog="Ends with 0 when nothing is wrong, 1 when something is, 2 for wrong arguments. A "
+        "certificate authority of your own: SSL_CERT_FILE=ca.pem extauthz doctor ...",
+    )
+    add = doctor.add_argument
+    add("url", nargs="?", default="", metavar="URL", help="where people reach it (PUBLIC_URL)")
+    add("--connect", default="", metavar="HOST:PORT", help="send what is for the URL there instead")
+    add(
+        "--mlflow",
+        default="",
+        metavar="URL",
+        help="MLflow's own address, which should take nothing (MLFLOW_URL, if it is set)",
+    )
+    add("--envoy-admin", default="", metavar="URL", help="Envoy's admin address (http://host:9901)")
+    add("--gitlab", default="", metavar="URL", help="GitLab's address (GITLAB_URL)")
+    add("--token-file", type=Path, metavar="FILE", help="a GitLab token of somebody who may read")
+    add("--project", default="", metavar="PATH", help="... this project")
+    add("--project-of-others", default="", metavar="PATH", help="... and must not read this one")
+    add(
+        "--database",
+        default="",
+        metavar="URI",
+        help="MLflow's database, which is only read (MLFLOW_BACKEND_STORE_URI, if it is set: "
+        "better there, where no other user of the machine sees the password)",
+    )
+    add("--seconds", type=float, default=60.0, help="end after so many (default: %(default)s)")
+    add("--json", action="store_true", help="print the findings as JSON")
+    _add_env_file(doctor)
+    doctor.set_defaults(run=_doctor)
+
+
 def _serve(options: argparse.Namespace) -> int:
     from extauthz.edge.app import ServeOptions, serve  # noqa: PLC0415 - needs the server extra
     from extauthz.logs import configure  # noqa: PLC0415
@@ -183,6 +264,32 @@ def _check_config(options: argparse.Namespace) -> int:
     settings = Settings.load(env_file=options.env_file).check_for_serving()
     print(f"The settings are fine: {settings.provider_url} in front of {settings.mlflow_url}.")
     return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    # These need the mlflow extra.
+    from extauthz.logs import configure  # noqa: PLC0415
+    from extauthz.migrate.command import MigrateOptions, migrate  # noqa: PLC0415
+    from extauthz.migrate.settings import Settings as Sources  # noqa: PLC0415
+
+    # The report says it all; GitLab's bad moments are waited for.
+    configure(level="error")
+    names = ("apply", "undo", "rebind", "projects", "token_file", "in_use", "any_suffix")
+    return migrate(
+        Sources.load(env_file=options.env_file),
+        MigrateOptions(as_json=options.json, **{name: getattr(options, name) for name in names}),
+        say=print,
+        tell=partial(print, file=sys.stderr, flush=True),
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from extauthz.doctor.command import DoctorOptions, doctor  # noqa: PLC0415 - the server extra
+
+    given = {name: value for name, value in vars(options).items() if name != "run"}
+    report, code = doctor(DoctorOptions(**given))
+    print(report)
+    return code
 
 
 def _up(options: argparse.Namespace) -> int:

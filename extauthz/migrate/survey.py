@@ -1,0 +1,27 @@
+"""The survey: where a plan looks, and how the addresses in the rows are judged."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection
+
+from extauthz.migrate.content import Content
+from extauthz.migrate.files import Files
+from extauthz.migrate.locations import Roots
+from extauthz.migrate.rows import Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The database, what was found in it, and the files."""
+
+    connection: Connection
+    content: Content
+    files: Files
+    roots: Roots
+
+
+def settling(roots: Roots, *, source: str, target: str, own: Collection[int]) -> Settled:
+    """Return how the source of a model version changes from one workspace to another."""
+    return partial(roots.moved, source=source, target=target, own=own.__contains__)
