@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except ModuleNotFoundError as error:
         print(
-            f"extauthz: {error.name} is not installed: pip install 'extauthz[server]' for the edge,"
-            " 'extauthz[mlflow,stores]' for migrate, 'extauthz[demo]' for up and demo",
+            f"extauthz: {error.name} is not installed: pip install 'extauthz[server]' for the edge"
+            " and doctor, 'extauthz[mlflow,stores]' for migrate, 'extauthz[demo]' for up and demo",
             file=sys.stderr,
         )
         return 1

@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.gateways import gateway_at
-from tests.browser.tls import certificate, tls_front
+from tests.browser.tls import serving_context, tls_front
 from tests.browser.visitor import Visitor
 from tests.gitlab import GitLab
 from tests.servers.mlflow import MLflow, mlflow
@@ -92,7 +92,7 @@ async def shared_host(
     folder, port = tmp_path_factory.mktemp("shared"), backend.fronts[SHARED_HOST]
     url = f"https://{SHARED_HOST}/mlflow"
     with gateway_at(folder, backend.gitlab, backend.mlflow, url) as site:
-        context = certificate(folder, [SHARED_HOST])
+        context = serving_context(folder, [SHARED_HOST])
         async with tls_front(context, port=port, to=site.envoy.port):
             yield site
 
@@ -104,7 +104,7 @@ async def own_host(
     """A site at the root of a host with https."""
     folder, port = tmp_path_factory.mktemp("own"), backend.fronts[OWN_HOST]
     with gateway_at(folder, backend.gitlab, backend.mlflow, f"https://{OWN_HOST}") as site:
-        context = certificate(folder, [OWN_HOST])
+        context = serving_context(folder, [OWN_HOST])
         async with tls_front(context, port=port, to=site.envoy.port):
             yield site
 

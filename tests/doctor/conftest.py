@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doctor.certificates import certificate
+from tests.certificates import certificate
 from tests.doctor.deployment import HOST, Deployment, settings_of
 from tests.doctor.gateways import Gateway, gateway
 from tests.gitlab import DEVELOPER, GitLab
@@ -29,7 +29,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
                 server,
                 running,
                 url,
-                certificate(folder / "front.pem", HOST, days=60),
+                certificate(folder / "front.pem", [HOST], days=60),
                 settings,
                 _furnished(gitlab, folder),
                 gitlab.token("root", scopes=["read_api"]),

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from extauthz._pb.external_auth_pb2 import CheckRequest, CheckResponse, OkHttpResponse, Status
 from extauthz.doctor.command import DoctorOptions
-from tests.doctor.certificates import certificate
+from tests.certificates import certificate
 from tests.doctor.deployment import HOST, Deployment, diagnosis
 from tests.doctor.gateways import Config, Gateway, authorizer_of, exempt, gateway, manager_of
 from tests.servers.authz import authz
@@ -111,7 +111,7 @@ def test_a_certificate_that_nobody_trusts(
 def test_a_certificate_that_ends_soon(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pem = certificate(tmp_path / "old.pem", HOST, days=2)
+    pem = certificate(tmp_path / "old.pem", [HOST], days=2)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     with gateway(tmp_path, deployment.edge, deployment.mlflow.port, pem=pem) as through:
         found = deployment.diagnosis(through)

@@ -1,5 +1,6 @@
-"""Certificates of TLS servers that end soon or late, each signed by nobody."""
+"""Certificates that nobody has signed but their own key."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def certificate(file: Path, host: str, *, days: int) -> Path:
-    """Write a key and its certificate, which trusts itself, into one file."""
+def certificate(file: Path, hosts: Sequence[str], *, days: int = 1) -> Path:
+    """Write a key and its certificate, good for so many days and an hour, into one file."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
@@ -22,7 +24,7 @@ def certificate(file: Path, host: str, *, days: int) -> Path:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=days, hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(names, critical=False)
         .sign(key, hashes.SHA256())
     )
     pem, kind = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
