@@ -46,7 +46,8 @@ test: .venv/installed-dev $(ENVOYS) $(CHART_TOOLS)  ## Run every check and every
 	@$(MAKE) --no-print-directory lint
 	@# Ruff judges the low ones too, with a reason beside each exception.
 	$(BIN)/bandit --quiet --recursive extauthz --severity-level medium
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
+	@# Not those files first that have the most tests: a few slow ones would be left for the end.
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 .PHONY: check
 check: .venv/installed-dev lint  ## Run the fast part: lint, types, unit tests
