@@ -24,7 +24,10 @@ def check_source(source: str, workspace: str) -> None:
         return
     if _DROPPED.search(source):
         raise Malformed("The source of a model version must not contain control characters")
-    parts = urlsplit(source)
+    try:
+        parts = urlsplit(source)
+    except ValueError as error:
+        raise Malformed("The source of a model version must be a URL") from error
     if parts.netloc or parts.query or parts.fragment:
         raise _elsewhere()
     if parts.scheme == "mlflow-artifacts":

@@ -12,7 +12,13 @@ import pytest
 from tests.plugin.world import World, build
 from tests.servers.mlflow import MLflow, mlflow, mlflow_on_postgres_and_s3
 
-EVERY_STORE = frozenset({"test_isolation", "test_narrow", "test_references", "test_wire"})
+EVERY_STORE = frozenset(
+    {
+        *("test_isolation", "test_narrow", "test_references", "test_wire"),
+        *("test_mixed_ids", "test_paging", "test_traces", "test_traces_everywhere"),
+        *("test_assessments", "test_evaluation_datasets", "test_otlp"),
+    }
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

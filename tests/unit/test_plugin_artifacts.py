@@ -123,6 +123,7 @@ def test_a_model_version_comes_from_its_own_project(source: str) -> None:
         *("s3:\n//bucket/x", "\tfile:/etc", " file:/etc", "models:/churn/1\n", "mod\rels:/churn/1"),
         *("models:/churn\\1", f"runs:/{RUN}\\..\\x", "runs:/\0", f"runs:\t//host/{RUN}/x"),
         *(f"runs://host/{RUN}/x", "models://host/churn/1", "mlflow-artifacts:/7", "hdfs://h/x"),
+        *("runs://[", "mlflow-artifacts://[x]", "http://a\u2100b/"),
     ],
 )
 def test_a_model_version_comes_from_nowhere_else(source: str) -> None:

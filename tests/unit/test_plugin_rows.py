@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -22,14 +23,25 @@ from sqlalchemy import (
     create_mock_engine,
     delete,
     event,
+    exists,
     func,
     insert,
     inspect,
     select,
     text,
+    true,
     update,
 )
-from sqlalchemy.orm import Session, aliased, joinedload, registry, selectinload, subqueryload
+from sqlalchemy.orm import (
+    Query,
+    Session,
+    aliased,
+    joinedload,
+    lazyload,
+    registry,
+    selectinload,
+    subqueryload,
+)
 
 from extauthz.grant import Grant, View
 from extauthz.plugin import rows
@@ -183,7 +195,8 @@ def test_updates_and_deletes_in_bulk_are_restricted(session: Session) -> None:
         assert len(session.scalars(select(SqlMetric)).all()) == 2
 
 
-def test_one_compiled_statement_serves_every_project(session: Session, database: Database) -> None:
+@contextmanager
+def executed(database: Database) -> Iterator[list[str]]:
     seen: list[str] = []
 
     def record(*arguments: Any) -> None:
@@ -191,12 +204,61 @@ def test_one_compiled_statement_serves_every_project(session: Session, database:
 
     event.listen(database.engine, "before_cursor_execute", record)
     try:
+        yield seen
+    finally:
+        event.remove(database.engine, "before_cursor_execute", record)
+
+
+def test_one_compiled_statement_serves_every_project(session: Session, database: Database) -> None:
+    with executed(database) as seen:
         for number in PROJECTS:
             with acting_under(project(number)):
                 assert session.scalars(select(SqlRun.run_uuid)).all() == [f"runs-{number}"]
-    finally:
-        event.remove(database.engine, "before_cursor_execute", record)
-    assert len(set(seen)) == len(PROJECTS)
+    assert len(set(seen)) == 1
+
+
+def test_one_compiled_statement_serves_all_who_see_several(
+    session: Session, database: Database
+) -> None:
+    for numbers in ((1, 2), (2, 3), (3,), ()):
+        with acting_under(everything(*numbers)):
+            found = session.scalars(select(SqlRun.run_uuid).order_by(SqlRun.run_uuid)).all()
+            assert found == [f"runs-{number}" for number in numbers]
+
+
+@pytest.mark.parametrize("load", [lazyload, selectinload])
+def test_children_of_a_row_that_was_let_through_are_not_judged_again(
+    session: Session, database: Database, load: Any
+) -> None:
+    with acting_under(project(2)), executed(database) as seen:
+        (run,) = session.scalars(select(SqlRun).options(load(SqlRun.tags)))
+        assert [tag.key for tag in run.tags] == ["tags-2"]
+    of_runs, of_tags = seen
+    assert "EXISTS" in of_runs
+    assert "EXISTS" not in of_tags
+
+
+def test_what_is_joined_to_children_is_judged(session: Session, database: Database) -> None:
+    with acting_under(project(2)), executed(database) as seen:
+        further = selectinload(SqlRun.tags).joinedload(SqlTag.run)
+        (run,) = session.scalars(select(SqlRun).options(further))
+        assert [tag.key for tag in run.tags] == ["tags-2"]
+    assert "EXISTS" in seen[1]
+
+
+def test_a_parent_is_judged_like_any_other_row(session: Session, database: Database) -> None:
+    with acting_under(project(2)), executed(database) as seen:
+        (tag,) = session.scalars(select(SqlTag).options(selectinload(SqlTag.run)))
+        assert tag.run.run_uuid == "runs-2"
+    assert all("EXISTS" in statement for statement in seen)
+
+
+def test_a_statement_is_under_the_criteria_of_one_view(session: Session) -> None:
+    of_both = select(SqlRun).options(
+        rows.RowCriteria(rows.single()), rows.RowCriteria(rows.several())
+    )
+    with pytest.raises(PermissionError):
+        of_both.compile()
 
 
 _RUNS = SqlRun.__table__
@@ -224,6 +286,29 @@ def test_a_statement_that_no_criteria_reach_is_refused(session: Session, stateme
         session.execute(statement)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        Query(SqlRun).with_entities(*_RUNS.c).statement,
+        Query(SqlRun).with_entities(func.count(_RUNS.c.run_uuid)).statement,
+        select(SqlExperiment.name).join(_RUNS, true()),
+        select(SqlExperiment).where(exists(select(_RUNS.c.run_uuid))),
+        select(SqlExperiment).where(SqlExperiment.name.in_(select(_RUNS.alias().c.name))),
+    ],
+)
+def test_a_select_that_names_a_table_but_not_its_class_is_refused(
+    session: Session, statement: Any
+) -> None:
+    with acting_under(project(1)), pytest.raises(PermissionError, match="reach runs"):
+        session.execute(statement)
+
+
+def test_columns_of_a_table_are_selected_under_a_condition_on_its_class(session: Session) -> None:
+    columns = Query(SqlRun).with_entities(_RUNS.c.run_uuid).filter(SqlRun.run_uuid.is_not(None))
+    with acting_under(project(1)):
+        assert session.scalars(columns.statement).all() == ["runs-1"]
+
+
 def test_rows_are_not_updated_by_their_keys_alone(session: Session) -> None:
     rows_of_others = [{"run_uuid": "runs-2", "name": "renamed"}]
     with acting_under(project(1)):
@@ -245,7 +330,7 @@ def test_settings_of_the_database_are_made(session: Session) -> None:
 
 def test_postgresql_does_not_turn_the_criteria_into_joins() -> None:
     """It plans a filter by 60 tags for a minute then."""
-    restricted = select(SqlMetric).options(rows.RowCriteria())
+    restricted = select(SqlMetric).options(rows.RowCriteria(rows.several()))
     text = str(restricted.compile(create_mock_engine("postgresql://", print)))
 
     assert text.count("EXISTS (SELECT") == text.count("OFFSET") == 2
@@ -262,7 +347,7 @@ def test_postgresql_does_not_turn_the_criteria_into_joins() -> None:
     ],
 )
 def test_statements_that_are_built_further_keep_the_criteria(statement: Any) -> None:
-    restricted = statement.options(rows.RowCriteria())
+    restricted = statement.options(rows.RowCriteria(rows.several()))
     assert "workspace IN" in str(restricted)
     if statement.is_select:
         assert "workspace IN" in str(restricted.with_only_columns(SqlRun.user_id))
@@ -270,11 +355,11 @@ def test_statements_that_are_built_further_keep_the_criteria(statement: Any) -> 
 
 def test_sqlalchemy_must_apply_the_criteria() -> None:
     class Ignored(rows.RowCriteria):
-        def get_global_criteria(self, attributes: dict[Any, Any]) -> None:
+        def process_compile_state(self, compile_state: Any) -> None:
             """Do nothing, as a later version of SQLAlchemy might."""
 
     with pytest.raises(RuntimeError):
-        rows._prove(Ignored())
+        rows._prove(Ignored(rows.single()))
 
 
 def test_only_tables_can_be_restricted() -> None:
