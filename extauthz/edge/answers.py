@@ -33,8 +33,6 @@ from extauthz.headers import REMOVED
 _OK: Final = 0
 _PERMISSION_DENIED: Final = 7
 PRIVATE: Final = "private, no-store"
-# Our pages need the cookies; MLflow must never hold them.
-_REMOVED_FOR_PAGES: Final = tuple(name for name in REMOVED if name != "cookie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +91,9 @@ def encode(decision: Decision, *, framed_by: Sequence[str] = ()) -> bytes:
     """Serialise a decision; pages of the origins in `framed_by` may show a refusal in a frame."""
     match decision:
         case Allow(grant, target, cookies):
-            return _allow(grant, target, removed=REMOVED, cookies=cookies)
+            return _allow(_TO_MLFLOW, grant, target, cookies)
         case ToPages(target, grant):
-            return _allow(grant, target, removed=_REMOVED_FOR_PAGES)
+            return _allow(_TO_PAGES, grant, target)
         case Deny():
             return _refuse(decision, framed_by)
         case Moved(location):
@@ -104,19 +102,16 @@ def encode(decision: Decision, *, framed_by: Sequence[str] = ()) -> bytes:
             return _deny(302, {"location": location, "cache-control": PRIVATE}, cookies=cookies)
 
 
-def _allow(
-    grant: str, target: str, *, removed: Sequence[str], cookies: Sequence[str] = ()
-) -> bytes:
+def _allow(form: bytes, grant: str, target: str, cookies: Sequence[str] = ()) -> bytes:
     if not grant or not target.startswith("/"):
         raise ValueError("an allowed request needs a grant and a path")
-    return CheckResponse(
-        status=Status(code=_OK),
-        ok_response=OkHttpResponse(
-            headers=_options({HEADER: grant, ":path": target}),
-            headers_to_remove=removed,
-            response_headers_to_add=_with_cookies({}, cookies),
-        ),
-    ).SerializeToString()
+    response = CheckResponse.FromString(form)
+    signed, path = response.ok_response.headers
+    signed.header.value = grant
+    path.header.value = target
+    if cookies:
+        response.ok_response.response_headers_to_add.extend(_with_cookies({}, cookies))
+    return response.SerializeToString()
 
 
 def _refuse(denial: Deny, framed_by: Sequence[str]) -> bytes:
@@ -171,3 +166,18 @@ def _options(headers: Mapping[str, str]) -> list[HeaderValueOption]:
         )
         for name, value in headers.items()
     ]
+
+
+def _form(removed: Sequence[str]) -> bytes:
+    """Return an OK that lacks only grant and target: to fill it in is cheaper than to build it."""
+    return CheckResponse(
+        status=Status(code=_OK),
+        ok_response=OkHttpResponse(
+            headers=_options({HEADER: "", ":path": ""}), headers_to_remove=removed
+        ),
+    ).SerializeToString()
+
+
+_TO_MLFLOW: Final = _form(REMOVED)
+# Our pages need the cookies; MLflow must never hold them.
+_TO_PAGES: Final = _form([name for name in REMOVED if name != "cookie"])

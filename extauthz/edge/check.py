@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Protocol
 
 import structlog
@@ -34,7 +35,7 @@ from extauthz.edge.mint import Mint
 from extauthz.edge.record import Record
 from extauthz.edge.request import Request
 from extauthz.edge.routes import is_public
-from extauthz.edge.scope import Page, Redirect, View, scope_of
+from extauthz.edge.scope import Page, Redirect, Scope, View, scope_of
 from extauthz.edge.site import Site
 from extauthz.edge.tarpit import Tarpit
 from extauthz.grant import HEADER
@@ -42,6 +43,9 @@ from extauthz.headers import REMOVED
 
 # Below the 5 s that Envoy waits, so that a slow provider still gets an answer of ours.
 DEADLINE: Final = 4.5
+# Paths that are parsed once, as clients come back to them, and how many characters these have.
+_MOST_PATHS: Final = 2048
+_USUAL_PATH: Final = 256
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 # Anything else does not survive the way to us byte for byte.
 _QUERY: Final = re.compile(r"[\x21-\x7e]*")
@@ -77,7 +81,7 @@ class _Asked:
     """As much of a question as was understood, and the time at which it came."""
 
     request: Request | None
-    scope: View | Page | Redirect | None
+    scope: Scope | None
     started: float
 
 
@@ -109,17 +113,18 @@ class Checker:
         self._deadline = deadline
         self._clock = clock
         self._log = structlog.get_logger("extauthz.check")
+        self._usual_scope = lru_cache(_MOST_PATHS)(self._scope_of)
 
     def check(self, payload: bytes) -> bytes | Awaitable[bytes]:
         """Answer a serialised CheckRequest; whatever goes wrong is a refusal."""
         started = self._clock()
         request: Request | None = None
-        scope: View | Page | Redirect | None = None
+        scope: Scope | None = None
         try:
             request = Request.parse(payload)
             _refuse_unsafe(request)
             refuse_header_cookies(request, self._site)
-            scope = scope_of(request.path, prefix=self._site.prefix)
+            scope = self._scope(request.path)
             decision = self._decide(request, scope)
         except Exception as error:  # noqa: BLE001 - fail closed: no error may become an empty answer
             decision = self._denial(error, request)
@@ -128,9 +133,13 @@ class Checker:
             return self._finish_later(asked, decision)
         return self._finish(asked, decision)
 
-    def _decide(
-        self, request: Request, scope: View | Page | Redirect
-    ) -> Decision | Awaitable[Decision]:
+    def _scope(self, path: str) -> Scope:
+        return self._usual_scope(path) if len(path) <= _USUAL_PATH else self._scope_of(path)
+
+    def _scope_of(self, path: str) -> Scope:
+        return scope_of(path, prefix=self._site.prefix)
+
+    def _decide(self, request: Request, scope: Scope) -> Decision | Awaitable[Decision]:
         match scope:
             case Redirect(path):
                 return Moved(_target(path, request))
@@ -139,7 +148,7 @@ class Checker:
         refuse_foreign(request, self._site)
         if isinstance(scope, Page) and scope.number is None:
             return self._page(request, scope)
-        credential = replace(self._credential_of(request.headers), client=request.client)
+        credential = self._credential_of(request.headers).sent_from(request.client)
         refuse_unexplained(request, credential)
         outcome = self._look_up(credential, scope)
         if isinstance(outcome, Awaitable):

@@ -4,7 +4,6 @@ A token that is sent on purpose comes before what a browser sends along by itsel
 way to it.
 """
 
-import binascii
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
@@ -56,6 +55,10 @@ class Credential:
     kind: Kind
     secret: SecretStr
     client: str = field(default="", compare=False)
+
+    def sent_from(self, client: str) -> "Credential":
+        """Return the same credential, sent from an address."""
+        return Credential(self.kind, self.secret, client)
 
 
 # Nobody in particular: one and the same for all who come without a credential.
@@ -179,7 +182,7 @@ def _password(encoded: str) -> str:
     """Return the password of a Basic credential: the token; the name is ignored (RFC 7617)."""
     try:
         _name, colon, password = b64decode(encoded, validate=True).decode("ascii").partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # base64's and Unicode's, and that of a text that is not ASCII
         raise BadRequest("The Basic credential cannot be decoded.") from error
     if not colon:
         raise BadRequest("The Basic credential has no password.")

@@ -36,15 +36,19 @@ class Metrics:
         self.registry: Final = CollectorRegistry()
         self._read: list[tuple[Gauge, Number]] = []
         self._breakers: dict[str, list[Callable[[], bool]]] = {}
-        self._checks = self._counter(
+        checks = self._counter(
             "extauthz_checks",
             "Decisions by what became of the request, why it was refused, and what it asked for.",
             ("decision", "reason", "view"),
-            [
+        )
+        # Each found once: to look it up takes longer than to count.
+        self._checks = {
+            labels: checks.labels(*labels)
+            for labels in (
                 *product([Outcome.ALLOWED, Outcome.REDIRECTED], ["none"], Place),
                 *product([Outcome.REFUSED], REASONS, Place),
-            ],
-        )
+            )
+        }
         self._check_seconds = Histogram(
             "extauthz_check_seconds",
             "Time from Envoy's question to our answer.",
@@ -56,6 +60,7 @@ class Metrics:
             "Look-ups in a cache: known, known to be refused, stale in an outage, or asked for.",
             ("cache", "result"),
         )
+        self._lookups_of: dict[tuple[str, Result], Counter] = {}
         self._entries = Gauge(
             "extauthz_cache_entries",
             "Entries of a cache.",
@@ -115,18 +120,18 @@ class Metrics:
 
     def check_decided(self, record: Record) -> None:
         """Count a decision."""
-        self._checks.labels(record.outcome, record.reason, record.view).inc()
+        self._checks[record.outcome, record.reason, record.view].inc()
         self._check_seconds.observe(record.seconds)
 
     def cache_opened(self, cache: str, entries: Number) -> None:
         """Count the entries of a cache from now on."""
         for result in Result:
-            self._lookups.labels(cache, result)
+            self._lookups_of[cache, result] = self._lookups.labels(cache, result)
         self._read.append((self._entries.labels(cache), entries))
 
     def looked_up(self, cache: str, result: Result) -> None:
         """Count a look-up."""
-        self._lookups.labels(cache, result).inc()
+        self._lookups_of[cache, result].inc()
 
     def server_added(self, server: str, is_down: Callable[[], bool]) -> None:
         """Watch a breaker from now on; a server may have several, for different questions."""

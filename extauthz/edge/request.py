@@ -78,9 +78,16 @@ def client_of(headers: Mapping[str, str]) -> str:
 
 def _headers(http: AttributeContext.HttpRequest) -> dict[str, str]:
     """Read both encodings: Envoy fills `header_map` and not `headers` under encode_raw_headers."""
-    headers = {name.lower(): value for name, value in http.headers.items()}
-    for header in http.header_map.headers:
-        name = header.key.lower()
-        value = header.value or header.raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
+    headers = dict(http.headers)
+    names = "".join(headers)
+    if not http.header_map.headers and names == names.lower():
+        return headers  # as Envoy sends them
+    raw = (
+        (header.key, header.value or header.raw_value.decode("latin-1"))
+        for header in http.header_map.headers
+    )
+    joined: dict[str, str] = {}
+    for key, value in (*headers.items(), *raw):
+        name = key.lower()
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined

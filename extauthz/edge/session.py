@@ -67,6 +67,9 @@ class Session:
             id_, subject, name, access, refresh, *numbers, generation = json.loads(packed)
             due, ends, created, seen = map(float, numbers)
             tokens = Tokens(SecretStr(access), SecretStr(refresh), due, ends)
-        except (TypeError, ValueError, RecursionError) as error:
+            changes = int(generation)
+        except (OverflowError, RecursionError, TypeError, ValueError) as error:
             raise ValueError("not a session") from error
-        return cls(id_, User(subject, name), tokens, created, seen, int(generation), cookie)
+        if not all(isinstance(text, str) for text in (id_, subject, name, access, refresh)):
+            raise ValueError("not a session")
+        return cls(id_, User(subject, name), tokens, created, seen, changes, cookie)

@@ -60,6 +60,7 @@ def test_a_token_is_found_wherever_clients_put_it(headers: dict[str, str]) -> No
         {"authorization": f"Bearer {TOKEN},Bearer other"},
         {"private_token": f"{TOKEN},{TOKEN}"},
         {"authorization": "Basic %%%"},
+        {"authorization": "Basic \u0080eDp5"},
         {"authorization": basic("nocolon")},
         {"authorization": basic("café:x")},
     ],
