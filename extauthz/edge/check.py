@@ -123,8 +123,9 @@ class Checker:
         try:
             request = Request.parse(payload)
             _refuse_unsafe(request)
-            refuse_header_cookies(request, self._site)
+            # First: what refuses a cookie names the path in its answer.
             scope = self._scope(request.path)
+            refuse_header_cookies(request, self._site)
             decision = self._decide(request, scope)
         except Exception as error:  # noqa: BLE001 - fail closed: no error may become an empty answer
             decision = self._denial(error, request)

@@ -11,6 +11,8 @@ _BETWEEN: Final = ";"
 _AROUND: Final = " \t"
 # Envoy limits the headers of an answer.
 _MOST_PATHS: Final = 4
+# An answer has room for only so much.
+_LONGEST_PATH: Final = 256
 
 
 def values_of(name: str, header: str) -> list[str]:
@@ -56,7 +58,7 @@ def expired(name: str, site: Site, path: str = "/") -> Iterator[str]:
 def _paths_above(path: str) -> Iterator[str]:
     """Yield the paths whose cookies are sent for a path (RFC 6265, 5.1.4), the shortest first."""
     yield "/"
-    ends = [at for at, letter in enumerate(path) if letter == "/" and at]
+    ends = [at for at, letter in enumerate(path[:_LONGEST_PATH]) if letter == "/" and at]
     for end in ends[:_MOST_PATHS]:
         # Two paths to a browser.
         yield from (path[:end], path[: end + 1])
