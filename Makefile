@@ -76,6 +76,11 @@ docker-run:  ## Run it with the settings in .env and the data in ./data
 image-check: .venv/installed-dev  ## Build and try the images, without Docker and a registry (root)
 	@scripts/image-check
 
+.PHONY: fuzz
+fuzz: .venv/installed-dev .tools/envoy-1.38.3  ## Try hostile input for an hour or more
+	@for file in tests/fuzz/test_*.py; do \
+		FUZZ=deep $(BIN)/pytest -n 0 --timeout 3600 "$$file"; done
+
 .PHONY: lock
 lock: .tools/uv  ## Pin the dependencies again, with hashes
 	$(LOCK) --extra demo pyproject.toml -o requirements/demo.txt

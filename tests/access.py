@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
@@ -15,6 +16,7 @@ from extauthz.edge.access_cache import Lifetimes, Result
 from extauthz.edge.breaker import Breaker
 from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import Credential, Kind
+from extauthz.edge.errors import Unavailable
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.in_session import Looked, taken_apart
 from extauthz.edge.mlflow import OwnedProjects
@@ -23,6 +25,7 @@ from extauthz.edge.policy import Policy
 from extauthz.edge.provider import Asker
 from extauthz.edge.upstream import Upstream, open_session
 from extauthz.grant import HEADER, GrantKey, GrantSigner, GrantVerifier, View
+from tests.acme import PATH
 from tests.gitlab import GitLab
 from tests.servers.ports import free_port
 
@@ -145,6 +148,13 @@ class World:
         caches = (self.access._projects, self.access._everywhere)
         while any(cache._flights._flights for cache in caches):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.001)
+
+    async def lose_gitlab(self) -> None:
+        """Let GitLab fail for so many callers that nobody asks it any more."""
+        self.gitlab.faults("error", times=5)
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await self.in_project(self.gitlab.token("ann"), PATH)
 
     def known_project(self, token: str, path: str) -> ProjectAccess:
         """Return the access to a project, which must not need waiting for."""

@@ -4,6 +4,7 @@ A deployment is what all replicas share. The clock is the test's, and moves when
 own time does not, so a test says what has ended there.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable
@@ -51,6 +52,10 @@ DUE, ENDED = 6_901.0, 7_201.0
 IDLE = 4 * 3_600.0
 # After that nothing that GitLab has said of a caller, or of itself, is believed any more.
 FORGOTTEN = 700.0
+# After a failed refresh nobody asks for another so long, and the breaker waits for less.
+PAUSE = 16.0
+# Paths at GitLab.
+TOKENS, REVOKE = "/oauth/token$", "/oauth/revoke$"
 
 
 class Time:
@@ -96,6 +101,7 @@ class Deployment:
     time: Time = field(default_factory=Time)
     issued: list[Tokens] = field(default_factory=list)
     _knobs: dict[str, object] = field(default_factory=dict)
+    _wrong: dict[str, object] | None = None
     _browsers: dict[str, Browser] = field(default_factory=dict)
 
     @classmethod
@@ -116,15 +122,23 @@ class Deployment:
 
     def user(self, name: str = "user") -> str:
         """Make a developer of the project; returns his name."""
-        name = unique(name)
-        self.gitlab.create_user(name)
-        self.gitlab.add_member(PROJECT, name, DEVELOPER)
-        return name
+        return self.users(name)[0]
+
+    def users(self, *names: str) -> list[str]:
+        """Make developers of the project; returns their names."""
+        made = [unique(name) for name in names]
+        for name in made:
+            member = {"path": PROJECT, "username": name, "level": DEVELOPER}
+            self.gitlab.batch(("create_user", {"username": name}), ("add_member", member))
+        return made
 
     def tamper(self, **knobs: object) -> None:
         """Let GitLab be wrong in these ways and no others; its clock is always right."""
         self._knobs = knobs
-        self.gitlab.tamper(**knobs, clock_skew=int(self.time.passed))
+        wrong = {**knobs, "clock_skew": int(self.time.passed)}
+        if wrong != self._wrong:
+            self.gitlab.tamper(**wrong)
+            self._wrong = wrong
 
     def code(self, url: str, user: str) -> str:
         """Return the code of a login; the browser stays signed in at GitLab."""
@@ -134,8 +148,14 @@ class Deployment:
 
     def refreshes(self) -> int:
         """Count how often GitLab was asked for a refresh."""
-        calls = self.gitlab.calls("/oauth/token$")
+        calls = self.gitlab.calls(TOKENS)
         return sum(call.operation == "refresh_token" for call in calls)
+
+    async def asked_for(self, path: str) -> None:
+        """Wait until GitLab has got one more call."""
+        before = len(self.gitlab.calls(path))
+        while len(self.gitlab.calls(path)) == before:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.01)
 
     def alive(self, tokens: Tokens) -> bool:
         """Tell whether GitLab still takes an access token."""
@@ -243,6 +263,20 @@ class Replica:
             return _answer(refusal, cookie, tuple(refusal.cookies))
         access, cookies = taken_apart(outcome)
         return _answer(access, cookie, cookies)
+
+    async def timed(self, cookie: str) -> tuple[Answer, float]:
+        """Ask for the project; returns the seconds that took as well."""
+        started = time.monotonic()
+        answer = await self.ask(cookie)
+        return answer, time.monotonic() - started
+
+    async def refreshing(self, cookie: str) -> asyncio.Task[Answer]:
+        """Ask once the tokens have ended; returns while GitLab, which is slow, makes new ones."""
+        self.deployment.gitlab.faults("latency", path=TOKENS, seconds=0.3)
+        self.deployment.pass_by(ENDED)
+        asked = asyncio.create_task(self.ask(cookie))
+        await self.deployment.asked_for(TOKENS)
+        return asked
 
     async def sign_out(self, cookie: str) -> None:
         """End a session, as the page does; raises Unavailable."""

@@ -213,8 +213,9 @@ class Sessions:
             )
             if kept is None:
                 await self._give_back(tokens)
+        session = self._alive(kept)
         self._note(Event.REFRESHED)
-        return self._alive(kept)
+        return session
 
     async def _keep(self, session: Session) -> Session | None:
         until = self._clock() + _SECONDS_TO_KEEP

@@ -20,6 +20,7 @@ _OWNERS: Final = (
     ("local/gitlab/", (GITLAB,)),
     ("local/", ()),
     ("cli.py", ()),
+    ("commands/", ()),
     ("", (MLFLOW, EDGE)),
 )
 

@@ -1,7 +1,6 @@
 """Access to projects, decided against a demo GitLab: roles, refusals, and what they cost."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,12 +15,6 @@ from tests.gitlab import DEVELOPER, GUEST, OWNER, REPORTER, GitLab
 PATH = "acme/vision/detector"
 PROJECT = "currentUser,project"
 SELF = "/api/v4/personal_access_tokens/self"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture

@@ -142,6 +142,69 @@ def test_moved_keeps_the_method() -> None:
     assert headers_of(answer)["location"] == "/a/b/tracking/?x=1"
 
 
+@pytest.mark.parametrize(
+    ("decision", "headers"),
+    [
+        (Moved("/a/"), {"location": "/a/", "cache-control": "no-store"}),
+        (Found("/a/"), {"location": "/a/", "cache-control": "private, no-store"}),
+        (Found("/a/", ("a=1",)), {"location": "/a/", "cache-control": "private, no-store"}),
+        (
+            Deny(errors.Unauthenticated("x")),
+            {
+                "cache-control": "private, no-store",
+                "content-type": "application/json",
+                "www-authenticate": 'Bearer realm="MLflow"',
+                "x-content-type-options": "nosniff",
+            },
+        ),
+        (
+            Deny(errors.NotFound("x", cookies=("a=1",))),
+            {
+                "cache-control": "private, no-store",
+                "content-type": "application/json",
+                "x-content-type-options": "nosniff",
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_nobody_between_us_and_a_client_keeps_an_answer_or_guesses_what_it_is(
+    decision: Decision, headers: dict[str, str]
+) -> None:
+    assert headers_of(read(decision)) == headers
+
+
+@pytest.mark.parametrize("decision", [Moved("/a/"), Found("/a/")], ids=str)
+def test_a_redirect_shows_nothing(decision: Decision) -> None:
+    answer = read(decision)
+    assert answer.denied_response is not None
+    assert answer.denied_response.body == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "possible"), [(299, False), (300, True), (599, True), (600, False)]
+)
+def test_a_denial_has_a_status_that_denies(status: int, *, possible: bool) -> None:
+    """Threats 2 and 3; beyond 599 Envoy knows no status."""
+
+    class Odd(errors.Refusal):
+        code, reason, title = "ODD", "odd", "Odd"
+
+    refusal = Odd("x")
+    refusal.status = status  # type: ignore[misc]  # of this one only
+    if possible:
+        assert read(Deny(refusal)).denied_response is not None
+    else:
+        with pytest.raises(ValueError, match="3xx, 4xx or 5xx"):
+            encode(Deny(refusal))
+
+
+def test_a_page_names_the_request_that_the_log_names() -> None:
+    answer = read(Deny(errors.Unavailable("x"), page=True, request_id="7f-17"))
+    assert answer.denied_response is not None
+    assert "7f-17" in answer.denied_response.body
+
+
 def test_a_browser_is_sent_elsewhere_and_keeps_each_cookie() -> None:
     """Threat 16."""
     answer = read(Found("https://hub.example.com/login", ("a=1", "b=2")))

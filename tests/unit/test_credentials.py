@@ -9,6 +9,7 @@ from extauthz.edge.credentials import (
     Credential,
     Kind,
     gitlab_credential,
+    has_token,
     sharinghub_credential,
 )
 from extauthz.edge.errors import BadRequest, Unauthenticated
@@ -119,6 +120,16 @@ def test_two_sessions_are_one_too_many_and_the_browser_is_told_to_forget_them() 
     assert "mlflow-session=; Path=/; Max-Age=0; Domain=example.org" in raised.value.cookies
 
 
+def test_a_planted_session_is_forgotten_below_the_public_path_too() -> None:
+    below = Site.of("https://mlflow.example.org/mlflow")
+    headers = {"cookie": "mlflow-session=a; mlflow-session=b"}
+    with pytest.raises(BadRequest) as raised:
+        gitlab_credential(headers, session_cookie="mlflow-session", site=below)
+    for path in ("/", "/mlflow", "/mlflow/"):
+        end = f"mlflow-session=; Path={path}; Max-Age=0"
+        assert {end, f"{end}; Domain=example.org"} <= set(raised.value.cookies)
+
+
 @pytest.mark.parametrize(
     "planted",
     [
@@ -171,6 +182,23 @@ def test_a_credential_does_not_show_its_secret() -> None:
     assert TOKEN not in repr(credential)
     assert TOKEN not in str(credential)
     assert isinstance(credential, Credential)
+
+
+@pytest.mark.parametrize(
+    ("headers", "sent"),
+    [
+        ({}, False),
+        ({"cookie": "mlflow-session=sealed"}, False),
+        ({"authorization": "Bearer "}, True),
+        ({"private-token": ""}, True),
+        ({"x-gitlab-token": TOKEN}, True),
+    ],
+    ids=str,
+)
+def test_what_is_sent_on_purpose_is_told_from_what_a_browser_adds(
+    headers: dict[str, str], *, sent: bool
+) -> None:
+    assert has_token(headers) is sent
 
 
 SESSION = "eyJhdXRoIjoge319.aSK0Bw.h4sh_-"

@@ -1,7 +1,7 @@
 import hmac
 import json
 import time
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from extauthz.grant import (
     LEEWAY,
     LIFETIME,
+    LONGEST_TOKEN,
     Grant,
     GrantExpired,
     GrantForged,
@@ -157,6 +158,10 @@ def test_any_change_to_a_signed_grant_is_forged_or_changes_nothing(at: int, new:
         {"id": True},
         {"id": None},
         {"path": ""},
+        {"path": 7},
+        {"path": ["acme/vision"]},
+        {"ids": 7},
+        {"links": ["", "", 7]},
         {"links": ["", ""]},
         {"links": [1, 2, 3]},
         {"sub": None},
@@ -185,6 +190,15 @@ def test_a_signed_payload_that_is_no_object_is_forged(payload: object) -> None:
 def test_another_algorithm_is_forged(alg: object) -> None:
     with pytest.raises(GrantForged):
         verifier().open(signed(claims(), alg=alg))
+
+
+@pytest.mark.parametrize(("alg", "digest"), [("HS384", "sha384"), ("HS512", "sha512")])
+def test_a_good_signature_of_another_algorithm_is_forged(alg: str, digest: str) -> None:
+    """RFC 8725, 3.1: a header must not choose how it is judged, even under our own key."""
+    body = f"{part({'alg': alg, 'kid': KEY.id})}.{part(claims())}"
+    mac = hmac.digest(derive(SECRET, Purpose.GRANT), body.encode(), digest)
+    with pytest.raises(GrantForged):
+        verifier().open(f"{body}.{urlsafe_b64encode(mac).decode().rstrip('=')}")
 
 
 def test_an_unsigned_grant_is_forged() -> None:
@@ -299,6 +313,61 @@ def test_text_that_packs_no_ids_is_malformed(text: str) -> None:
 def test_a_contradictory_grant_cannot_be_made(contradiction: dict[str, Any]) -> None:
     with pytest.raises(GrantForged):
         Grant(instance=INSTANCE, **contradiction)
+
+
+def test_the_name_of_a_key_is_the_same_in_every_release() -> None:
+    """During an upgrade the edge and MLflow need not be of one release."""
+    assert KEY.id == "1141457559c8"
+
+
+def test_a_grant_says_for_whom_by_whom_and_for_how_long() -> None:
+    header, payload, _ = GrantSigner(KEY, clock=lambda: 1_000.9).sign(WRITER).split(".")
+    read = [json.loads(urlsafe_b64decode(f"{text}==")) for text in (header, payload)]
+    assert read[0] == {"alg": "HS256", "typ": "JWT", "kid": KEY.id}
+    assert read[1] == {
+        "iss": "extauthz",
+        "aud": "mlflow",
+        "iat": 1_000,
+        "exp": 1_060,
+        "inst": INSTANCE,
+        "view": "project",
+        "role": "write",
+        "sub": "",
+        "name": "",
+        "id": 42,
+        "path": "acme/vision",
+        "links": ["", "", ""],
+    }
+
+
+@pytest.mark.parametrize("seconds", [0, -1, LIFETIME + 1])
+def test_a_grant_of_another_length_of_life_than_ours_is_forged(seconds: int) -> None:
+    with pytest.raises(GrantForged):
+        verifier().open(signed(claims(exp=int(time.time()) + seconds, iat=int(time.time()))))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [((), ""), ((1,), "AQ"), ((127,), "fw"), ((128,), "gAE"), ((300, 427), "rAJ_")],
+)
+def test_ids_are_packed_alike_in_every_release(numbers: tuple[int, ...], text: str) -> None:
+    """LEB128: seven bits a byte, the lowest first, and the highest bit set but on the last."""
+    assert pack_ids(numbers) == text
+    assert unpack_ids(text) == numbers
+
+
+def test_only_as_many_projects_as_fit_are_packed() -> None:
+    """24 KiB of text hold 18,432 bytes: one for each of that many ids in a row."""
+    assert len(pack_ids(range(1, 18_433))) == 24 * 1024
+    with pytest.raises(GrantTooLarge):
+        pack_ids(range(1, 18_434))
+
+
+def test_a_header_longer_than_any_of_ours_is_not_even_read() -> None:
+    token = signed(claims(name="x" * 40_000))
+    assert len(token) > LONGEST_TOKEN
+    with pytest.raises(GrantForged, match="too long"):
+        verifier().open(token)
 
 
 def test_keys_are_not_shown() -> None:

@@ -201,6 +201,7 @@ class TestPreflight:
         ("local/gitlab/rest.py", ("gitlab",)),
         ("local/run.py", ()),
         ("cli.py", ()),
+        ("commands/serve.py", ()),
     ],
 )
 def test_a_changed_file_restarts_the_parts_that_run_it(path: str, parts: tuple[str, ...]) -> None:

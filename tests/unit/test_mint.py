@@ -8,7 +8,7 @@ from extauthz.edge.errors import TooManyProjects
 from extauthz.edge.mint import Mint
 from extauthz.edge.provider import User
 from extauthz.edge.settings import Settings
-from extauthz.grant import GrantKey, GrantSigner, GrantVerifier, Links
+from extauthz.grant import Grant, GrantKey, GrantSigner, GrantVerifier, Links, View, Why
 from extauthz.levels import Role
 
 SETTINGS = Settings.load(
@@ -82,17 +82,50 @@ def test_too_large_a_view_is_found_out_once_a_while() -> None:
 
 
 def test_each_access_has_a_grant_of_its_own() -> None:
+    """CVE-2026-33496: what is kept for one caller must never be another's."""
     mint = mint_at(Clock())
-    everything = GlobalAccess(ALICE, (42,))
-    assert len({mint.public(), mint.for_access(access()), mint.for_access(everything)}) == 3
+    bob = User("gitlab:8", "bob")
+    accesses: list[ProjectAccess | GlobalAccess] = [
+        access(),
+        ProjectAccess(bob, 42, "acme/vision", Role.WRITE, None),
+        GlobalAccess(ALICE, (42,)),
+        GlobalAccess(bob, (7,)),
+    ]
+    grants = {mint.public(), *map(mint.for_access, accesses)}
+    assert len(grants) == 1 + len(accesses)
+
+
+def opened(token: str, clock: Clock, settings: Settings = SETTINGS) -> Grant:
+    keys = [GrantKey(settings.grant_key)]
+    return GrantVerifier(keys, instance=settings.instance, clock=clock).open(token)
+
+
+def test_a_grant_for_everything_names_its_caller_and_why_it_only_reads() -> None:
+    clock = Clock()
+    grant = opened(mint_at(clock).for_access(GlobalAccess(ALICE, (3, 42))), clock)
+    assert (grant.view, grant.role, grant.why) == (View.GLOBAL, Role.READ, Why.GLOBAL)
+    assert (grant.subject, grant.name, grant.projects) == ("gitlab:7", "alice", (3, 42))
+    assert grant.instance == SETTINGS.instance
+
+
+def test_a_grant_for_a_project_is_no_more_than_the_access() -> None:
+    clock = Clock()
+    reader = ProjectAccess(ALICE, 42, "acme/vision", Role.READ, Why.STALE)
+    grant = opened(mint_at(clock).for_access(reader), clock)
+    assert (grant.view, grant.role, grant.why) == (View.PROJECT, Role.READ, Why.STALE)
+    assert (grant.subject, grant.name) == ("gitlab:7", "alice")
+    assert (grant.project_id, grant.project_path) == (42, "acme/vision")
+
+
+def test_the_grant_for_nobody_in_particular_shows_nothing() -> None:
+    clock = Clock()
+    grant = opened(mint_at(clock).public(), clock)
+    assert grant == Grant(view=View.PUBLIC, instance=SETTINGS.instance)
 
 
 def links_of(settings: Settings, access: ProjectAccess | GlobalAccess = PROJECT) -> Links:
     clock = Clock()
-    verifier = GrantVerifier(
-        [GrantKey(settings.grant_key)], instance=settings.instance, clock=clock
-    )
-    return verifier.open(mint_at(clock, settings).for_access(access)).links
+    return opened(mint_at(clock, settings).for_access(access), clock, settings).links
 
 
 def test_the_links_lead_to_the_provider_and_out() -> None:

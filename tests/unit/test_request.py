@@ -2,12 +2,15 @@
 
 import pytest
 from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
     HeaderMap,
     HeaderValue,
+    SocketAddress,
 )
 from envoy_data_plane.envoy.service.auth.v3 import (
     AttributeContext,
     AttributeContextHttpRequest,
+    AttributeContextPeer,
     AttributeContextRequest,
     CheckRequest,
 )
@@ -101,3 +104,52 @@ def test_what_describes_no_http_request_is_malformed(payload: bytes) -> None:
 def test_a_person_is_told_from_a_client(headers: dict[str, str], *, navigates: bool) -> None:
     http = AttributeContextHttpRequest(method="GET", path="/", headers=headers)
     assert Request.parse(asked(http)).navigates is navigates
+
+
+@pytest.mark.parametrize(
+    ("headers", "fills"),
+    [
+        ({}, True),
+        ({"sec-fetch-dest": "document"}, True),
+        ({"sec-fetch-dest": "iframe"}, False),
+        ({"sec-fetch-dest": "empty"}, False),
+    ],
+)
+def test_a_page_in_a_frame_is_told_from_one_of_its_own(
+    headers: dict[str, str], *, fills: bool
+) -> None:
+    http = AttributeContextHttpRequest(method="GET", path="/", headers=headers)
+    assert Request.parse(asked(http)).fills_the_window is fills
+
+
+def test_the_client_is_who_envoy_says_it_is_and_else_who_is_connected() -> None:
+    peer = Address(socket_address=SocketAddress(address="10.0.0.9"))
+    http = AttributeContextHttpRequest(method="GET", path="/")
+
+    def client(**headers: str) -> str:
+        http.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        context = AttributeContext(
+            source=AttributeContextPeer(address=peer), request=AttributeContextRequest(http=http)
+        )
+        return Request.parse(bytes(CheckRequest(attributes=context))).client
+
+    assert client() == "10.0.0.9"
+    # A client can send the latter, and Envoy never trusts it for the former.
+    assert client(x_forwarded_for="203.0.113.7") == "10.0.0.9"
+    assert client(x_envoy_external_address="198.51.100.4") == "198.51.100.4"
+    assert Request.parse(asked(http)).client == "198.51.100.4"
+    http.headers = {}
+    assert Request.parse(asked(http)).client == ""
+
+
+def test_a_request_is_named_as_in_envoys_log() -> None:
+    http = AttributeContextHttpRequest(id="stream", method="GET", path="/")
+    assert Request.parse(asked(http)).id == "stream"
+    http.headers = {"x-request-id": "logged"}
+    assert Request.parse(asked(http)).id == "logged"
+
+
+@pytest.mark.parametrize("target", ["/x", "/x?", "/x?a=1?b"])
+def test_the_target_is_what_was_sent(target: str) -> None:
+    http = AttributeContextHttpRequest(method="GET", path=target)
+    assert Request.parse(asked(http)).target == target

@@ -142,6 +142,38 @@ def test_known_paths(path: str, scope: Scope) -> None:
 
 
 @pytest.mark.parametrize(
+    "project",
+    [
+        "/".join("a" * 21),
+        "a/" + "b" * 255,
+        "A.b_c-D/0.x",
+        "_a/.b",
+        "a.git/b",
+        "a/b.git.x",
+        "tracking/trackings",
+    ],
+)
+def test_whatever_gitlab_lets_a_project_be_called_can_be_reached(project: str) -> None:
+    """GitLab: a project has up to 20 groups above it, and 255 characters to a name."""
+    assert is_project_path(project)
+    assert scope_of(f"/{project}/tracking/") == View(project, "/")
+
+
+@pytest.mark.parametrize("project", ["a/b", "tracking/b", "a/tracking/tracking"])
+def test_the_depth_of_a_file_and_its_name_do_not_move_the_split(project: str) -> None:
+    """Who names a file chooses all that follows, and may write another project there."""
+    deep = "/api/2.0/mlflow-artifacts/artifacts" + "/x" * 30
+    for path in (deep, f"{deep}/tracking/health", f"{deep}/c/d/tracking/api/2.0/y/tracking/"):
+        assert scope_of(f"/{project}/tracking{path}") == View(project, path)
+
+
+@pytest.mark.parametrize("length", [8192, 8193])
+def test_a_path_is_read_up_to_its_greatest_length(length: int) -> None:
+    path = "/api/2.0/".ljust(length, "x")
+    assert (parse(path) is None) is (length > 8192)
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/a",
@@ -156,6 +188,8 @@ def test_known_paths(path: str, scope: Scope) -> None:
         "/a/b/tracking/auth/other",
         "/a/b.git/tracking/",
         "/a/b.atom/tracking/",
+        "/a/b/c.git/tracking/",
+        "/a/b/c/d.atom/tracking/",
         "/-a/b/tracking/",
         "/a/-/tracking/",
         "/a/b%20c/tracking/",

@@ -1,11 +1,11 @@
 """Sessions in any order of events: never somebody else's, never after a logout, never lost.
 
-A model keeps what may explain that somebody has to sign in again. Whatever it cannot explain is a
-defect, and so is an access that it knows to be over.
+Some dozen days in the suite; `FUZZ=deep pytest -n 0 tests/unit/sessions/test_any_day.py` has many.
 """
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -28,26 +28,19 @@ from hypothesis.stateful import (
 from pydantic import SecretStr
 
 from extauthz.edge.errors import Unauthenticated, Unavailable
-from extauthz.edge.session import SECONDS_AT_MOST
 from tests.access import credential, settled
 from tests.gitlab import GitLab
-from tests.servers.redis import RedisServer, redis_server
+from tests.servers.redis import RedisServer
+from tests.session_story import CALM, IDLE, Moment, Story
 from tests.sessions import ENDED, PROJECT, SEAL, Answer, Deployment, Replica, unsealed
 from tests.tenants import unique
 
 T = TypeVar("T")
 HOUR = 3_600.0
-IDLE = 30 * HOUR
-# A browser is told of its own activity when a twentieth of that has passed.
-TOLD = IDLE * 19 / 20
-# Between our clock and Redis', which cannot be moved.
-MARGIN = 90.0
-# After an outage nobody has to wait any more, and a revoked token is asked for again.
-CALM = 31.0
 # So long nobody waits for a refresh while his tokens are good.
 SLOW = 0.9
 SETTINGS = settings(
-    max_examples=40,
+    max_examples=1_000 if os.environ.get("FUZZ") == "deep" else 40,
     stateful_step_count=25,
     deadline=None,
     # To explain a failure takes longer than a test may.
@@ -67,30 +60,6 @@ OUTAGES = st.sampled_from(
         ("error", {"status": 500, "path": "/oauth/"}),
     ]
 )
-
-
-@dataclass(eq=False)
-class Story:
-    """What has happened to one session, and so may happen to it.
-
-    `asked` is when its cookie was last used, `told` when its browser last got an answer. `newest`
-    counts the refreshes that anybody was told of, which only a cookie has to keep up with. `late`
-    tells that GitLab may end a refreshed pair only with the first use of the new one: a logout
-    before that leaves the old pair alive, and it is in an old cookie.
-    """
-
-    user: str
-    began: float
-    asked: float
-    told: float
-    cookies: list[str]
-    newest: int = 0
-    signed_out: bool = False
-    gone: bool = False
-    revoked: float | None = None
-    behind: bool = False
-    torn: bool = False
-    late: bool = False
 
 
 @dataclass(eq=False)
@@ -116,12 +85,13 @@ class AnyDay(RuleBasedStateMachine):
     def __init__(self, gitlab: GitLab, redis: RedisServer | None) -> None:
         super().__init__()
         gitlab.heal()
-        gitlab.tamper()
+        # Each count of refreshes reads the whole log.
+        gitlab.forget_calls()
         self.gitlab, self.redis = gitlab, redis
         self.deployment = Deployment.of(gitlab, redis)
         self.deployment.idle = IDLE
         self.runner = asyncio.Runner()
-        users = [self.deployment.user(name) for name in ("ann", "bob")]
+        users = self.deployment.users("ann", "bob")
         self.browsers = [Browser(user) for user in users * 2]
         self.stories: list[Story] = []
         self.running = [self._started() for _ in range(2 if redis else 1)]
@@ -179,9 +149,9 @@ class AnyDay(RuleBasedStateMachine):
                 assert {answer.status for answer in answers} <= {200, 401, 503}
                 self._signed_out(browser, story)
             else:
-                assert self.in_trouble or slow
+                assert self.moment.in_trouble or slow
                 for answer in answers:
-                    self._judge(story, answer, slow=slow)
+                    story.judge(answer, self.moment, slow=slow)
 
     @rule(which=REPLICA)
     def restart(self, which: int) -> None:
@@ -267,8 +237,8 @@ class AnyDay(RuleBasedStateMachine):
         return self.deployment.time.passed
 
     @property
-    def in_trouble(self) -> bool:
-        return self.down or self.now < self.calm_at
+    def moment(self) -> Moment:
+        return Moment(self.now, self.down, self.calm_at)
 
     def _signed_in(self, browsers: Sequence[Browser]) -> list[tuple[Browser, Story]]:
         """Return those who are signed in, now at the latest if they can."""
@@ -280,7 +250,7 @@ class AnyDay(RuleBasedStateMachine):
 
     def _probe(self) -> None:
         """After an outage let one request find out that it is over, as the breakers do."""
-        if self.probed or self.in_trouble:
+        if self.probed or self.moment.in_trouble:
             return
         self.probed = True
         for running in self.running:
@@ -294,9 +264,11 @@ class AnyDay(RuleBasedStateMachine):
         try:
             browser.cookie = self._run(self._replica(0).sign_in(browser.user))
         except Unavailable:
-            assert self.in_trouble
+            assert self.moment.in_trouble
             return
-        browser.story = Story(browser.user, self.now, self.now, self.now, [browser.cookie])
+        browser.story = Story(
+            browser.user, self.now, self.now, self.now, [browser.cookie], self.redis is None
+        )
         self.stories.append(browser.story)
 
     def _replica(self, where: int) -> Replica:
@@ -314,38 +286,9 @@ class AnyDay(RuleBasedStateMachine):
             # Whoever was answered before the refresh came has not been told of it.
             story.behind = story.behind or slow
             if not (old and answer.status == 401):
-                self._judge(story, answer, slow=slow)
+                story.judge(answer, self.moment, slow=slow)
             self._note(story, answer)
         return answers
-
-    def _judge(self, story: Story, answer: Answer, *, slow: bool) -> None:
-        match answer.status:
-            case 200:
-                assert answer.access.user.name == story.user
-                assert not story.signed_out
-                assert not story.gone
-                assert self.now - story.asked <= IDLE + MARGIN
-                assert self.now - story.began <= SECONDS_AT_MOST
-                if story.revoked is not None:
-                    assert self.now <= max(story.revoked, self.calm_at) + CALM or self.down
-            case 401:
-                assert self._is_explained(story), "signed out for no reason"
-            case 503:
-                assert self.in_trouble or slow, answer.outcome
-            case _:
-                raise AssertionError(answer.outcome)
-
-    def _is_explained(self, story: Story) -> bool:
-        """Tell whether the user of a session may have to sign in again."""
-        return (
-            story.signed_out
-            or story.gone
-            or story.revoked is not None
-            or story.torn
-            or (story.behind and self.redis is None)
-            or self.now - story.told > TOLD - MARGIN
-            or self.now - story.began > SECONDS_AT_MOST - MARGIN
-        )
 
     def _note(self, story: Story, answer: Answer) -> None:
         """Take note of what the process that answered knows, whether or not it arrives."""
@@ -365,7 +308,7 @@ class AnyDay(RuleBasedStateMachine):
 
     def _signed_out(self, browser: Browser, story: Story) -> None:
         browser.story = None
-        if self._is_explained(story):
+        if story.is_over(self.now):
             # There was perhaps nothing left to sign out of, and a copy may be newer than that.
             self.stories.remove(story)
         else:
@@ -431,19 +374,6 @@ def _machine(gitlab: GitLab, redis: RedisServer | None) -> type[AnyDay]:
     return partial(AnyDay, gitlab, redis)  # type: ignore[return-value]
 
 
-@pytest.fixture(scope="module")
-def gitlab() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        gitlab.create_project(PROJECT)
-        yield gitlab
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as server:
-        yield server
-
-
 @pytest.fixture(autouse=True)
 def _silence() -> Iterator[None]:
     """Thousands of lines would hide what fails."""
@@ -452,12 +382,12 @@ def _silence() -> Iterator[None]:
 
 
 @pytest.mark.timeout(600)
-def test_a_session_in_a_cookie_goes_on_and_ends_as_it_should(gitlab: GitLab) -> None:
-    run_state_machine_as_test(_machine(gitlab, None), settings=SETTINGS)
+def test_a_session_in_a_cookie_goes_on_and_ends_as_it_should(running: GitLab) -> None:
+    run_state_machine_as_test(_machine(running, None), settings=SETTINGS)
 
 
 @pytest.mark.timeout(600)
 def test_a_session_in_redis_goes_on_and_ends_as_it_should(
-    gitlab: GitLab, redis: RedisServer
+    running: GitLab, redis: RedisServer
 ) -> None:
-    run_state_machine_as_test(_machine(gitlab, redis), settings=SETTINGS)
+    run_state_machine_as_test(_machine(running, redis), settings=SETTINGS)
