@@ -76,6 +76,10 @@ docker-run:  ## Run it with the settings in .env and the data in ./data
 image-check: .venv/installed-dev  ## Build and try the images, without Docker and a registry (root)
 	@scripts/image-check
 
+.PHONY: drawing
+drawing: .venv/installed-dev  ## Draw the guide's picture of GitLab's form again
+	$(BIN)/python -m scripts.draw_application_form
+
 .PHONY: fuzz
 fuzz: .venv/installed-dev .tools/envoy-1.38.3  ## Try hostile input for an hour or more
 	@for file in tests/fuzz/test_*.py; do \
