@@ -1,22 +1,10 @@
 """The provider instance that a database is bound to, read and changed on purpose."""
 
-from typing import Final
-
-from sqlalchemy import Engine, MetaData, Table, inspect, select, update
+from sqlalchemy import Engine
 
 from extauthz.edge.settings import SettingsError
-from extauthz.plugin.instance import claim
-
-_NAME: Final = "extauthz_instance"
-_LONGEST: Final = 255
-
-
-def recorded(engine: Engine) -> str:
-    """Return the instance whose project ids the database holds, empty if it says of none."""
-    if not inspect(engine).has_table(_NAME):
-        return ""
-    with engine.connect() as connection:
-        return str(connection.scalar(select(_table(engine).c.instance)) or "")
+from extauthz.plugin import instance as bound
+from extauthz.plugin.instance import LONGEST, recorded
 
 
 def check(engine: Engine, instance: str) -> None:
@@ -31,14 +19,6 @@ def check(engine: Engine, instance: str) -> None:
 
 def rebind(engine: Engine, instance: str) -> None:
     """Record another instance: the same one under another name, since the ids stay as they are."""
-    if not instance or len(instance) > _LONGEST or instance != instance.strip():
-        raise SettingsError(f"--rebind takes the name of an instance, of {_LONGEST} characters")
-    if not recorded(engine):
-        return claim(engine, instance)
-    with engine.begin() as connection:
-        connection.execute(update(_table(engine)).values(instance=instance))
-    return None
-
-
-def _table(engine: Engine) -> Table:
-    return Table(_NAME, MetaData(), autoload_with=engine)
+    if not instance or len(instance) > LONGEST or instance != instance.strip():
+        raise SettingsError(f"--rebind takes the name of an instance, of {LONGEST} characters")
+    bound.rebind(engine, instance)

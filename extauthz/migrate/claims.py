@@ -1,6 +1,7 @@
 """Claims: whose something is, as far as that is beyond doubt."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
@@ -34,6 +35,9 @@ class Tagged:
         """Look up all the paths; raises Failed where that cannot be done."""
         paths = {thing.tag for thing in things if thing.tag is not None}
         self._known = directory.projects(path for path in paths if is_project_path(path))
+        self._paths = defaultdict[str, set[str]](set)
+        for path, project in self._known.items():
+            self._paths[workspace_of(project.id)] |= {path, project.path}
         self._tag = tag
         self._by_suffix = by_suffix
 
@@ -55,13 +59,4 @@ class Tagged:
 
     def paths_of(self, workspace: str) -> tuple[str, ...]:
         """Return by which paths a project is known here, the present one among them."""
-        return tuple(
-            sorted(
-                {
-                    path
-                    for tag, project in self._known.items()
-                    if workspace_of(project.id) == workspace
-                    for path in (tag, project.path)
-                }
-            )
-        )
+        return tuple(sorted(self._paths.get(workspace, ())))

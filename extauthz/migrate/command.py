@@ -21,6 +21,7 @@ from extauthz.migrate.planning import plan_back, plan_into, survey_of
 from extauthz.migrate.projects import Directory, Listed
 from extauthz.migrate.report import Report
 from extauthz.migrate.settings import Settings
+from extauthz.plugin.instance import recorded
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -64,7 +65,7 @@ def migrate(settings: Settings, options: MigrateOptions, *, say: Print, tell: Pr
 
 
 def _rebind(engine: Engine, options: MigrateOptions, say: Print) -> int:
-    before = binding.recorded(engine) or "no instance"
+    before = recorded(engine) or "no instance"
     if not options.apply:
         say(f"The database is of {before}. With --apply it will be of {options.rebind}.")
         return DONE
@@ -85,12 +86,19 @@ def _migrate(
     report = Report(
         database=database.shown(engine),
         artifacts=settings.artifacts,
-        instance=binding.recorded(engine),
+        instance=recorded(engine),
         plan=_plan(engine, settings, options, files, roots),
         users=users,
     )
     if options.apply:
-        failures = Mover(engine, files, roots, tell).carry_out(report.plan)
+        mover = Mover(
+            engine,
+            files,
+            roots,
+            tell,
+            check=lambda: _check_unused(database.users(engine), options),
+        )
+        failures = mover.carry_out(report.plan)
         report = replace(report, applied=True, failures=failures)
     say(json.dumps(report.as_json(), indent=2) if options.as_json else report.as_text())
     if report.failures:

@@ -4,13 +4,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
+from alembic.script import ScriptDirectory
 from mlflow.store.db.utils import (
+    _get_alembic_config,
     _get_latest_schema_revision,
     _get_schema_version,
     create_sqlalchemy_engine,
 )
+from mlflow.version import VERSION
 from sqlalchemy import URL, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
@@ -82,11 +86,28 @@ def _check_release(engine: Engine) -> None:
         raise Failed(f"The database cannot be read: {str(error.orig).splitlines()[0]}") from None
     if found is None:
         raise SettingsError(f"{_SETTING} is no database of MLflow's")
-    if found != _get_latest_schema_revision():
+    if found == _get_latest_schema_revision():
+        return
+    if not _is_known(found):
         raise Failed(
-            f"The database is of another release of MLflow (its schema is {found}). Back it up, "
-            f'then bring it to this release with: mlflow db upgrade "${_SETTING}"'
+            f"The database is newer than the MLflow here, {VERSION} (its schema is {found}), or of "
+            "another program. MLflow cannot take it back: use the release of extauthz that is for "
+            "its MLflow, or the backup of the database from before"
         )
+    raise Failed(
+        f"The database is of an older MLflow (its schema is {found}). Stop MLflow, back the "
+        f"database up,{_reminder(engine)} and run: mlflow db upgrade {quote(shown(engine))}"
+    )
+
+
+def _is_known(revision: str) -> bool:
+    """Tell whether this MLflow has been through a schema, and so can bring it to its own."""
+    scripts = ScriptDirectory.from_config(_get_alembic_config(db_url=""))
+    return any(step.revision == revision for step in scripts.walk_revisions())
+
+
+def _reminder(engine: Engine) -> str:
+    return " put its password where *** stands" if engine.url.password else ""
 
 
 def _openers(file: Path) -> Iterator[str]:

@@ -44,7 +44,7 @@ class Folder:
         folder = self._root / path
         if folder.is_symlink():
             raise Failed(f"{folder} is a symbolic link: put the folder itself in its place")
-        return dict(_walk(folder, "")) if folder.is_dir() else {}
+        return dict(_walk(folder)) if folder.is_dir() else {}
 
     def copy(self, source: str, target: str) -> None:
         """Copy a file."""
@@ -71,9 +71,9 @@ class Folder:
 
     def prune(self, folder: str) -> None:
         """Remove a folder, and those in it and above it, as far as they are empty."""
-        below = [Path(path) for path, _, _ in os.walk(self._root / folder, topdown=False)]
+        below = [path for path, _ in _folders(self._root / folder)]
         above = [self._root / path for path in Path(folder).parents if path != Path()]
-        for path in (*below, *above):
+        for path in (*reversed(below), *above):
             # It is not empty, or gone already.
             with suppress(OSError):
                 path.rmdir()
@@ -98,26 +98,44 @@ class Folder:
 
         Above the experiments, where the two trees differ, it is as the root.
         """
-        made = self._root / folder
-        if made.is_dir():
-            return
-        model = like if folder.name == like.name else Path()
-        self._make_folder(folder.parent, like=model.parent)
-        made.mkdir()
-        shutil.copymode(self._root / model, made)
-        _give(made, self._root / model)
+        missing = list[tuple[Path, Path]]()
+        while not (self._root / folder).is_dir():
+            model = like if folder.name == like.name else Path()
+            missing.append((self._root / folder, self._root / model))
+            folder, like = folder.parent, model.parent
+        for made, model in reversed(missing):
+            made.mkdir()
+            shutil.copymode(model, made)
+            _give(made, model)
 
 
-def _walk(folder: Path, path: str) -> Iterator[tuple[str, int]]:
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda each: each.name):
-            name = f"{path}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(folder / entry.name, f"{name}/")
-            elif entry.is_file(follow_symlinks=False):
-                yield name, entry.stat(follow_symlinks=False).st_size
-            else:
+def _walk(folder: Path) -> Iterator[tuple[str, int]]:
+    for path, name in _folders(folder):
+        for entry in _entries(path):
+            if entry.is_file(follow_symlinks=False):
+                yield f"{name}{entry.name}", entry.stat(follow_symlinks=False).st_size
+            elif not entry.is_dir(follow_symlinks=False):
                 raise Failed(f"{entry.path} is neither a file nor a folder: take it away")
+
+
+def _folders(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield a folder and all below it, those above first, however deep clients have nested them."""
+    todo = [(folder, "")]
+    while todo:
+        path, name = todo.pop()
+        yield path, name
+        todo += [
+            (path / entry.name, f"{name}{entry.name}/")
+            for entry in _entries(path)
+            if entry.is_dir(follow_symlinks=False)
+        ]
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    # It may be gone already.
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return sorted(entries, key=lambda each: each.name)
+    return []
 
 
 def _give(path: Path, like: Path) -> None:

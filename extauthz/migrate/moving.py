@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from extauthz.migrate.errors import Failed
 from extauthz.migrate.files import Files
+from extauthz.migrate.indexes import indexed
 from extauthz.migrate.locations import Roots, stored_of
 from extauthz.migrate.plan import Leftover, Plan, Share
 from extauthz.migrate.transfer import transfer
@@ -36,25 +37,32 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """Carries out plans on a database and its files; `say` tells people how far it is."""
+    """Carries out plans on a database and its files; `say` tells people how far it is.
+
+    `check` is called before each project, and raises Failed if somebody has come to work there.
+    """
 
     engine: Engine
     files: Files
     roots: Roots
     say: Say
+    check: Callable[[], None] = lambda: None
     sample: int = SAMPLE
 
     def carry_out(self, plan: Plan) -> list[str]:
         """Do it; returns what failed, in words. One project's failure is not another's."""
-        return [*_each(plan.shares, self._share), *_each(plan.leftovers, self._leftover)]
+        with indexed(self.engine, needed=bool(plan.shares)):
+            return [*_each(plan.shares, self._share), *_each(plan.leftovers, self._leftover)]
 
     def _share(self, share: Share) -> None:
+        self.check()
         files = self._copied(share.workspace, share.experiments, share.source, share.target)
         transfer(self.engine, share, self.roots)
         self.say(f"{share.workspace}: the rows are in workspace {share.target}")
         self._remove(share.workspace, share.experiments, share.source, files)
 
     def _leftover(self, leftover: Leftover) -> None:
+        self.check()
         name, experiments = f"experiment {leftover.experiment}", [leftover.experiment]
         files = self._copied(name, experiments, leftover.source, leftover.target)
         self._remove(name, experiments, leftover.source, files)

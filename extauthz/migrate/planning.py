@@ -1,8 +1,8 @@
 """Planning: from what there is to what moves."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -13,20 +13,20 @@ from extauthz.migrate.files import Files
 from extauthz.migrate.locations import DEFAULT, Roots, stored_of
 from extauthz.migrate.plan import Leftover, Plan, Share
 from extauthz.migrate.projects import Directory
-from extauthz.migrate.rows import tally
-from extauthz.migrate.sorting import Claim, Sorting
+from extauthz.migrate.rows import census, tally
+from extauthz.migrate.sorting import Claim, Sorting, by_home
 from extauthz.migrate.survey import Survey
+from extauthz.plugin.context import project_of
 
 _WORKSPACES: Final = "workspaces/"
 _FEW: Final = 10
 
-K = TypeVar("K", int, str)
 Paths = Callable[[str], tuple[str, ...]]
 
 
 def survey_of(connection: Connection, files: Files, roots: Roots, *, tag: str) -> Survey:
     """Read what there is."""
-    return Survey(connection, read(connection, tag), files, roots)
+    return Survey(connection, read(connection, tag), census(connection), files, roots)
 
 
 def plan_into(survey: Survey, directory: Directory, *, tag: str, by_suffix: bool = True) -> Plan:
@@ -47,7 +47,8 @@ def _plan(survey: Survey, direction: Direction, claim: Claim, paths_of: Paths) -
     experiments = sorting.experiments()
     homes = sorting.homes(experiments)
     models, datasets = sorting.models(homes), sorting.datasets(homes)
-    workspaces = {*experiments.values(), *models.values(), *datasets.values()}
+    of_experiments, of_all = by_home(experiments), by_home(homes)
+    of_models, of_datasets = by_home(models), by_home(datasets)
     shares = [
         _counted(
             survey,
@@ -56,30 +57,28 @@ def _plan(survey: Survey, direction: Direction, claim: Claim, paths_of: Paths) -
                 direction.source(workspace),
                 direction.target(workspace),
                 paths_of(workspace),
-                experiments=_of(experiments, workspace),
-                models=_of(models, workspace),
-                datasets=_of(datasets, workspace),
-                own=frozenset(_of(homes, workspace)),
+                experiments=tuple(sorted(of_experiments[workspace])),
+                models=tuple(sorted(of_models[workspace])),
+                datasets=tuple(sorted(of_datasets[workspace])),
+                own=frozenset(of_all[workspace]),
             ),
         )
-        for workspace in sorted(workspaces, key=lambda name: int(name.removeprefix("p")))
+        for workspace in sorted({*of_experiments, *of_models, *of_datasets}, key=project_of)
     ]
     leftovers = list(_leftovers_into(survey) if direction is Direction.INTO else _back(survey))
     return Plan(shares, leftovers, sorting.orphans, list(_notes(survey, direction)))
-
-
-def _of(homes: Mapping[K, str], workspace: str) -> tuple[K, ...]:
-    return tuple(sorted(key for key, home in homes.items() if home == workspace))
 
 
 def _counted(survey: Survey, share: Share) -> Share:
     rows = tally(
         survey.connection,
         share.source,
-        experiments=share.experiments,
+        experiments=(),
         models=share.models,
         datasets=share.datasets,
     )
+    for experiment in share.experiments:
+        rows.update(survey.census[experiment])
     sizes = [
         size
         for experiment in share.experiments

@@ -21,12 +21,14 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlTraceTag,
 )
 from mlflow.utils.mlflow_tags import MLFLOW_ARTIFACT_LOCATION, MLFLOW_TRACE_ARCHIVE_LOCATION
+from mlflow.utils.workspace_utils import WORKSPACES_DIR_NAME
 from sqlalchemy import (
     ColumnElement,
     Connection,
     String,
     and_,
     bindparam,
+    case,
     cast,
     func,
     literal,
@@ -35,7 +37,8 @@ from sqlalchemy import (
 )
 
 from extauthz.migrate.content import DATASETS, EXPERIMENTS, MODELS
-from extauthz.migrate.locations import PROXY, Roots, folder_of
+from extauthz.migrate.direction import Direction
+from extauthz.migrate.locations import DEFAULT, PROXY, Roots, folder_of
 
 _RUNS: Final[Any] = SqlRun.__table__
 _LOGGED: Final[Any] = SqlLoggedModel.__table__
@@ -51,11 +54,13 @@ _OF_MODELS: Final[dict[str, Any]] = {
     "version tags": SqlModelVersionTag.__table__,
 }
 _LOCATING_TAGS: Final = (MLFLOW_ARTIFACT_LOCATION, MLFLOW_TRACE_ARCHIVE_LOCATION)
+_LONGEST: Final[int] = _VERSIONS.c.source.type.length
 # Well below what a database takes as parameters.
 _AT_ONCE: Final = 500
 
 T = TypeVar("T")
-Key = tuple[str, int]
+# A SQL expression; its operators are untyped.
+Place = Any
 
 
 def few(items: Collection[T]) -> Iterator[list[T]]:
@@ -90,42 +95,52 @@ def tally(
     return counts
 
 
+def census(connection: Connection) -> dict[int, Counter[str]]:
+    """Count what hangs below each experiment; the tables are read once, whatever the projects."""
+    counts: dict[int, Counter[str]] = {}
+    for name, table in {"experiments": EXPERIMENTS, **_OF_EXPERIMENTS}.items():
+        of_it = table.c.experiment_id
+        for experiment, count in connection.execute(select(of_it, func.count()).group_by(of_it)):
+            counts.setdefault(experiment, Counter())[name] = count
+    return counts
+
+
+def astray(connection: Connection, roots: Roots, direction: Direction) -> dict[int, str]:
+    """Return an address of each experiment to be moved that has one which is not its own place."""
+    into = direction is Direction.INTO
+    here = EXPERIMENTS.c.workspace == DEFAULT if into else EXPERIMENTS.c.workspace != DEFAULT
+    return _misplaced(connection, roots, here)
+
+
 def misplaced(
-    connection: Connection,
-    roots: Roots,
-    workspace: str,
-    experiments: Collection[int] | None = None,
+    connection: Connection, roots: Roots, workspace: str, experiments: Collection[int]
 ) -> dict[int, str]:
-    """Return an address of each experiment that has one which is not its own place."""
-    here = EXPERIMENTS.c.workspace == workspace
-    if experiments is None:
-        return _misplaced(connection, roots, workspace, here)
+    """Return the same of experiments that are in a workspace."""
     found: dict[int, str] = {}
     for ids in few(experiments):
-        of_them = and_(here, EXPERIMENTS.c.experiment_id.in_(ids))
-        found |= _misplaced(connection, roots, workspace, of_them)
+        here = and_(EXPERIMENTS.c.workspace == workspace, EXPERIMENTS.c.experiment_id.in_(ids))
+        found |= _misplaced(connection, roots, here)
     return found
 
 
 def readdress(connection: Connection, workspace: str, experiments: Collection[int]) -> None:
     """Have what hangs below experiments say that its files are where this workspace has them."""
+    root = literal(f"{PROXY}{folder_of(workspace)}")
     for ids in few(experiments):
-        place = _place(f"{PROXY}{folder_of(workspace)}", _RUNS)
         connection.execute(
             update(_RUNS)
             .where(_RUNS.c.experiment_id.in_(ids), _RUNS.c.artifact_uri.is_not(None))
-            .values(artifact_uri=_of_run(place))
+            .values(artifact_uri=_of_run(_place(root, _RUNS)))
         )
-        place = _place(f"{PROXY}{folder_of(workspace)}", _LOGGED)
         connection.execute(
             update(_LOGGED)
             .where(_LOGGED.c.experiment_id.in_(ids))
-            .values(artifact_location=_of_logged(place))
+            .values(artifact_location=_of_logged(_place(root, _LOGGED)))
         )
         traces = select(_TRACES.c.request_id).where(_TRACES.c.experiment_id.in_(ids))
         # MLflow's place of a trace, or of one that it archived there.
         experiment = (
-            select(_place(f"{PROXY}{folder_of(workspace)}", _TRACES))
+            select(_place(root, _TRACES))
             .where(_TRACES.c.request_id == _TRACE_TAGS.c.request_id)
             .scalar_subquery()
         )
@@ -146,11 +161,17 @@ def unsettled(
     found: dict[str, str] = {}
     for row in _versions(connection, workspace, models):
         try:
-            settle(row.source)
-            settle(row.storage_location)
+            for address in (row.source, row.storage_location):
+                _check_length(settle(address))
         except ValueError as error:
             found.setdefault(row.name, f"version {row.version} comes from {error}")
     return found
+
+
+def _check_length(address: str | None) -> None:
+    """Refuse what PostgreSQL would refuse while it is moved, with all that moves along."""
+    if address is not None and len(address) > _LONGEST:
+        raise ValueError(f"{address}, which is too long")
 
 
 def resettle(
@@ -191,13 +212,13 @@ def _versions(
         yield from connection.execute(columns.where(_VERSIONS.c.name.in_(names)))
 
 
-def _misplaced(
-    connection: Connection, roots: Roots, workspace: str, here: ColumnElement[bool]
-) -> dict[int, str]:
-    prefixes = [f"{root}{folder_of(workspace)}" for root in roots.uris]
-    if PROXY not in prefixes:
-        # As rows that MLflow's own mover has brought here say: the proxy finds it all the same.
-        prefixes.append(PROXY)
+def _misplaced(connection: Connection, roots: Roots, here: ColumnElement[bool]) -> dict[int, str]:
+    folder: Place = case(
+        (EXPERIMENTS.c.workspace == DEFAULT, ""),
+        else_=literal(f"{WORKSPACES_DIR_NAME}/") + EXPERIMENTS.c.workspace + "/",
+    )
+    # The last is what rows say that MLflow's own mover has brought: the proxy finds it as well.
+    prefixes = [*(literal(root) + folder for root in roots.uris), literal(PROXY)]
     tags = _TRACES.join(_TRACE_TAGS, _TRACE_TAGS.c.request_id == _TRACES.c.request_id)
     checked = (
         (EXPERIMENTS, EXPERIMENTS, EXPERIMENTS.c.artifact_location, _itself),
@@ -208,7 +229,9 @@ def _misplaced(
     found: dict[int, str] = {}
     for table, rows, address, own in checked:
         elsewhere = and_(*(address != own(_place(prefix, table)) for prefix in prefixes))
-        wanted = here if table is not _TRACES else and_(here, _TRACE_TAGS.c.key.in_(_LOCATING_TAGS))
+        # Kept from the index by keys, by which a database would read the tags of all traces.
+        key = _TRACE_TAGS.c.key.concat("")
+        wanted = here if table is not _TRACES else and_(here, key.in_(_LOCATING_TAGS))
         statement = (
             select(table.c.experiment_id, func.min(address))
             .select_from(rows)
@@ -232,13 +255,9 @@ def _joined(rows: Any, table: Any) -> Any:
     return rows.join(EXPERIMENTS, EXPERIMENTS.c.experiment_id == table.c.experiment_id)
 
 
-# A SQL expression; its operators are untyped.
-Place = Any
-
-
-def _place(prefix: str, table: Any) -> Place:
+def _place(prefix: Place, table: Any) -> Place:
     """Return the address of the experiment that a row belongs to."""
-    return literal(prefix) + cast(table.c.experiment_id, String)
+    return prefix + cast(table.c.experiment_id, String)
 
 
 def _itself(place: Place) -> Place:

@@ -40,13 +40,14 @@ class S3:
             )
 
     def sizes(self, path: str) -> dict[str, int]:
-        """Return all files below a folder."""
+        """Return all files below a folder; what consoles make to show an empty one is none."""
         prefix = self._key(path)
         with _told(path):
             return {
                 found["Key"].removeprefix(prefix): found["Size"]
                 for page in self._pages(prefix)
                 for found in page.get("Contents", ())
+                if not found["Key"].endswith("/")
             }
 
     def copy(self, source: str, target: str) -> None:

@@ -8,7 +8,7 @@ from extauthz.migrate.claims import Stays, Thing
 from extauthz.migrate.content import Dataset, Experiment, Model
 from extauthz.migrate.direction import Direction
 from extauthz.migrate.plan import Kind, Orphan, Why
-from extauthz.migrate.rows import misplaced, tally, unsettled
+from extauthz.migrate.rows import astray, unsettled
 from extauthz.migrate.survey import Survey, settling
 
 # MLflow makes it by itself.
@@ -17,6 +17,15 @@ _DEFAULT_EXPERIMENT = 0
 T = TypeVar("T", Experiment, Model)
 Claim = Callable[[Thing], str]
 Homes = Mapping[int, str]
+K = TypeVar("K")
+
+
+def by_home(homes: Mapping[K, str]) -> defaultdict[str, list[K]]:
+    """Return what belongs into each workspace."""
+    found = defaultdict[str, list[K]](list)
+    for key, home in homes.items():
+        found[home].append(key)
+    return found
 
 
 class Sorting:
@@ -34,12 +43,11 @@ class Sorting:
         claimed = self._claimed(
             Kind.EXPERIMENT, (each for each in everything if not self._is_bare(each))
         )
-        for source in {self._direction.source(workspace) for workspace in claimed.values()}:
-            found = misplaced(self._survey.connection, self._survey.roots, source)
-            for experiment in [each for each in claimed if each.id in found]:
-                del claimed[experiment]
-                detail = f"it, or what is in it, is said to have files at {found[experiment.id]}"
-                self._stays(Kind.EXPERIMENT, experiment, Why.ELSEWHERE, detail)
+        found = astray(self._survey.connection, self._survey.roots, self._direction)
+        for experiment in [each for each in claimed if each.id in found]:
+            del claimed[experiment]
+            detail = f"it, or what is in it, is said to have files at {found[experiment.id]}"
+            self._stays(Kind.EXPERIMENT, experiment, Why.ELSEWHERE, detail)
         return {
             each.id: home for each, home in self._free(Kind.EXPERIMENT, everything, claimed).items()
         }
@@ -57,9 +65,9 @@ class Sorting:
         """Return the workspace of the project of each model that moves."""
         everything = self._survey.content.models
         claimed = self._claimed(Kind.MODEL, everything)
-        for workspace in set(claimed.values()):
-            own = [each for each, home in claimed.items() if home == workspace]
-            for model, detail in self._unsettled(workspace, own, homes).items():
+        own = by_home(homes)
+        for workspace, models in by_home(claimed).items():
+            for model, detail in self._unsettled(workspace, models, set(own[workspace])).items():
                 del claimed[model]
                 self._stays(Kind.MODEL, model, Why.ELSEWHERE, detail)
         return {
@@ -122,9 +130,8 @@ class Sorting:
                 free[thing] = home
         return free
 
-    def _unsettled(self, workspace: str, models: list[Model], homes: Homes) -> dict[Model, str]:
+    def _unsettled(self, workspace: str, models: list[Model], own: set[int]) -> dict[Model, str]:
         source, target = self._direction.source(workspace), self._direction.target(workspace)
-        own = {experiment for experiment, home in homes.items() if home == workspace}
         found = unsettled(
             self._survey.connection,
             source,
@@ -137,14 +144,7 @@ class Sorting:
         """Tell whether it is the one that every MLflow has, as it was when it was made."""
         if experiment.id != _DEFAULT_EXPERIMENT or experiment.tag is not None:
             return False
-        rows = tally(
-            self._survey.connection,
-            experiment.workspace,
-            experiments=[experiment.id],
-            models=(),
-            datasets=(),
-        )
-        return rows.total() == 1
+        return self._survey.census[experiment.id].total() == 1
 
     def _stays(self, kind: Kind, thing: Thing | Dataset, why: Why, detail: str) -> None:
         number = thing.name if isinstance(thing, Model) else str(thing.id)

@@ -1,6 +1,7 @@
 """The survey: where a plan looks, and how the addresses in the rows are judged."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,10 +15,11 @@ from extauthz.migrate.rows import Settled
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The database, what was found in it, and the files."""
+    """The database, what was found in it, how much hangs below experiments, and the files."""
 
     connection: Connection
     content: Content
+    census: Mapping[int, Counter[str]]
     files: Files
     roots: Roots
 

@@ -5,6 +5,7 @@ knows evaluation datasets by names that are not unique, so they are moved by the
 leaves the addresses in the rows as they are.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -26,7 +27,7 @@ def transfer(engine: Engine, share: Share, roots: Roots) -> None:
     """Move the rows of a share, all of them or none; raises Failed where something is amiss."""
     with engine.begin() as connection:
         before = _tally(connection, share, share.source)
-        if before != share.rows:
+        if before != Counter(share.rows):
             raise Failed(f"{share.workspace} has changed since it was planned: is MLflow running?")
         _move(connection, share)
         readdress(connection, share.target, share.experiments)
@@ -39,15 +40,13 @@ def transfer(engine: Engine, share: Share, roots: Roots) -> None:
             raise Failed(f"{share.workspace}: addresses would be wrong, such as {wrong.popitem()}")
 
 
-def _tally(connection: Connection, share: Share, workspace: str) -> dict[str, int]:
-    return dict(
-        tally(
-            connection,
-            workspace,
-            experiments=share.experiments,
-            models=share.models,
-            datasets=share.datasets,
-        )
+def _tally(connection: Connection, share: Share, workspace: str) -> Counter[str]:
+    return tally(
+        connection,
+        workspace,
+        experiments=share.experiments,
+        models=share.models,
+        datasets=share.datasets,
     )
 
 

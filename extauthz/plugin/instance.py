@@ -6,14 +6,26 @@ Workspaces are named after project ids, which mean something else at another Git
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
+LONGEST: Final = 255
 _TABLE: Final = Table(
     "extauthz_instance",
     MetaData(),
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("instance", String(255), nullable=False),
+    Column("instance", String(LONGEST), nullable=False),
 )
 _ONLY: Final = 1
 
@@ -32,10 +44,28 @@ def claim(engine: Engine, instance: str) -> None:
         )
 
 
+def recorded(engine: Engine) -> str:
+    """Return the instance that is recorded in a database, empty for none; changes nothing."""
+    return (_read(engine) or "") if inspect(engine).has_table(_TABLE.name) else ""
+
+
+def rebind(engine: Engine, instance: str) -> None:
+    """Record an instance whatever has been recorded: the same one under another name."""
+    if not recorded(engine):
+        return claim(engine, instance)
+    with engine.begin() as connection:
+        connection.execute(update(_TABLE).values(instance=instance))
+    return None
+
+
 def _recorded(engine: Engine) -> str | None:
     # Another worker may create it at the same moment; if none did, the next statement fails.
     with suppress(DatabaseError):
         _TABLE.create(engine, checkfirst=True)
+    return _read(engine)
+
+
+def _read(engine: Engine) -> str | None:
     with engine.connect() as connection:
         return connection.scalar(select(_TABLE.c.instance))
 

@@ -24,6 +24,11 @@ WANTED = (
     (SPEECH, 102, "churn (102)"),
     (GONE, 103, "churn (103)"),
 )
+# Names that clients may give to files.
+ODD = {
+    *("a b.txt", " .txt", "100%.txt", "%2e%2e", "a%2Fb", "a+b&c=d;e?f#g.txt", "\\", "'\"<&>.txt"),
+    *("\u00fc\u6f22\U0001f600.txt", "u\u0308", ".hidden", "-rf", "*", f"{'d/' * 99}deep.txt"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,6 @@ from tests.migrate.predecessor import IDS, Migrate, Predecessor
 from tests.servers.mlflow import INSTANCE
 from tests.servers.processes import clean_environment, extauthz
 
-_REVISION = "UPDATE alembic_version SET version_num = :to"
-
-
-def test_a_database_of_an_older_mlflow_is_to_be_upgraded_first(
-    before: Predecessor, migrate: Migrate
-) -> None:
-    before.execute(_REVISION, to="1b5f0d9ad7c1")
-
-    done = migrate(before)
-
-    assert done.code == 1
-    assert "is of another release of MLflow" in done.err
-    assert 'mlflow db upgrade "$MLFLOW_BACKEND_STORE_URI"' in done.err
-
 
 def test_a_database_in_use_is_left_alone(before: Predecessor, migrate: Migrate) -> None:
     with (

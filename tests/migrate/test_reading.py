@@ -1,28 +1,33 @@
 """What was moved is there for those who may see it, and for nobody else."""
 
-import random
-import time
 from pathlib import Path
 
+from sqlalchemy import NullPool, create_engine
+
+from extauthz.doctor.rows import recorded_instance, rows_by_workspace
+from extauthz.migrate.database import users
 from tests.migrate.integrity import holds
 from tests.migrate.predecessor import (
     GONE,
+    ODD,
     RENAMED,
     SPEECH,
     VISION,
     WANTED,
+    Made,
     Migrate,
     Predecessor,
     fill,
 )
 from tests.migrate.reading import hides, shows
-from tests.migrate.runs import runs
+from tests.migrate.runs import killed_ever_later, runs
 from tests.polling import eventually
-from tests.servers.mlflow import MLflow, everything, mlflow, plain_mlflow, project
+from tests.servers.mlflow import INSTANCE, MLflow, everything, mlflow, plain_mlflow, project
 from tests.servers.postgres import postgres
-from tests.servers.s3 import s3
+from tests.servers.s3 import S3, s3
 
-KILLS = 5
+# Of some 60 changes, so that each kind of them is among those before which it is killed.
+STRIDE = 11
 KNOWN = (VISION, RENAMED, SPEECH)
 
 
@@ -76,16 +81,14 @@ def test_with_postgresql_and_s3(tmp_path: Path, migrate: Migrate) -> None:
         with plain_mlflow(tmp_path, env=settings) as server:
             before = Predecessor(tmp_path, fill(server, tmp_path, WANTED[1:3]), settings)
             refused = migrate(before, "--apply")
+        _write_odd(before.of(SPEECH), objects)
         kept = objects.contents("mlflow")
+        _tells_no_password(before, migrate)
 
-        _killed_a_few_times(before)
-        # The server notices a moment later that somebody is gone.
-        eventually(lambda: migrate(before).report["in_use_by"], [])
-        done = migrate(before, "--apply")
+        _moves(before, objects)
 
         assert refused.code == 1
         assert "in use" in refused.err
-        assert done.code == 0, done
         moved = objects.contents("mlflow")
         assert sorted(moved.values()) == sorted(kept.values())
         assert all(key.startswith("some/where/workspaces/p10") for key in moved)
@@ -95,20 +98,46 @@ def test_with_postgresql_and_s3(tmp_path: Path, migrate: Migrate) -> None:
             hides(server, before.of(SPEECH), project(101))
 
         assert migrate(before, "--apply").report["projects"] == []
-        back = migrate(before, "--apply", "--undo")
-        assert back.code == 0, back
+        # As `extauthz doctor` sees it.
+        assert rows_by_workspace(before.database) == {"p101": 3, "p102": 3}
+        assert recorded_instance(before.database) == INSTANCE
+        _moves(before, objects, "--undo")
         assert objects.contents("mlflow") == kept
 
 
-def _killed_a_few_times(before: Predecessor) -> None:
-    arguments = ("--projects", str(before.listed()))
+def _moves(before: Predecessor, objects: S3, *direction: str) -> None:
+    """Have it moved in spite of kills, after each of which all is there."""
+    client = objects.client()
+
+    def read(path: str) -> str:
+        found = client.get_object(Bucket="mlflow", Key=f"some/where/{path}")
+        return str(found["Body"].read().decode())
+
+    arguments = ("--apply", "--projects", str(before.listed()), *direction)
+    engine = create_engine(before.database, poolclass=NullPool)
     with runs(before) as process:
-        process.run(*arguments)  # the first takes longer
-        started = time.monotonic()
-        process.run(*arguments)
-        duration = time.monotonic() - started
-        killed = [
-            process.run(*arguments, "--apply", kill_after=random.uniform(0, 2 * duration))
-            for _ in range(KILLS)
-        ]
-    assert min(killed) < 0
+        for _ in killed_ever_later(process, *arguments, stride=STRIDE):
+            # The server notices a moment later that somebody is gone.
+            eventually(lambda: users(engine), list[str]())
+            holds(before, read)
+    engine.dispose()
+    holds(before, read)
+
+
+def _write_odd(made: Made, objects: S3) -> None:
+    # SeaweedFS takes a backslash for a slash.
+    for name in ODD - {"\\"}:
+        key = f"some/where/{made.experiment}/{made.run}/artifacts/{name}"
+        objects.client().put_object(Bucket="mlflow", Key=key, Body=name.encode())
+
+
+def _tells_no_password(before: Predecessor, migrate: Migrate) -> None:
+    ((now,),) = before.execute("SELECT version_num FROM alembic_version")
+    set_to = "UPDATE alembic_version SET version_num = :to"
+    before.execute(set_to, to="1b5f0d9ad7c1")
+    secret = before.database.replace("postgres@", "postgres:hunter2@")
+    refused = migrate(before, settings={"MLFLOW_BACKEND_STORE_URI": secret})
+    before.execute(set_to, to=now)
+    assert refused.code == 1
+    assert "put its password where *** stands and run: mlflow db upgrade 'post" in refused.err
+    assert "hunter2" not in refused.err

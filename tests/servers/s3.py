@@ -1,6 +1,7 @@
 """A real S3 server, SeaweedFS, as a process."""
 
 import json
+import socket
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,16 @@ def s3(folder: Path) -> Iterator[S3]:
 
 def _port() -> int:
     """Return a port for a server that also opens one 10,000 above it."""
-    while (port := free_port()) >= _HIGHEST:
-        pass
-    return port
+    while True:
+        port = free_port()
+        if port < _HIGHEST and _is_free(port + 10_000):
+            return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -5,11 +5,11 @@ from threading import Barrier, Thread
 import pytest
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
 from mlflow.store.tracking.dbmodels.models import SqlExperiment
-from sqlalchemy import Engine, create_engine, insert
+from sqlalchemy import Engine, create_engine, insert, inspect
 from sqlalchemy.schema import CreateTable
 
 from extauthz.plugin import instance
-from extauthz.plugin.instance import ForeignInstance, claim
+from extauthz.plugin.instance import ForeignInstance, claim, rebind, recorded
 from extauthz.plugin.projects import Owners
 
 
@@ -27,6 +27,21 @@ def test_a_database_belongs_to_the_instance_that_first_used_it(engine: Engine) -
     with pytest.raises(ForeignInstance, match=r"set INSTANCE_ID back to gitlab\.test"):
         claim(engine, "gitlab.elsewhere")
     claim(engine, "gitlab.test")
+
+
+def test_to_look_what_is_recorded_changes_nothing(engine: Engine) -> None:
+    assert recorded(engine) == ""
+    assert inspect(engine).get_table_names() == []
+    claim(engine, "gitlab.test")
+    assert recorded(engine) == "gitlab.test"
+
+
+def test_a_database_is_bound_anew_only_on_purpose(engine: Engine) -> None:
+    for name in ("gitlab.test", "gitlab.elsewhere"):
+        rebind(engine, name)
+        assert recorded(engine) == name
+    with pytest.raises(ForeignInstance):
+        claim(engine, "gitlab.test")
 
 
 def test_workers_that_start_at_once_agree(engine: Engine) -> None:
