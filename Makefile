@@ -80,6 +80,13 @@ image-check: .venv/installed-dev  ## Build and try the images, without Docker an
 drawing: .venv/installed-dev  ## Draw the guide's picture of GitLab's form again
 	$(BIN)/python -m scripts.draw_application_form
 
+.PHONY: soak
+soak: .venv/installed-dev $(ENVOYS)  ## Break every part, for longer than `make test` does
+	@command -v redis-server >/dev/null || scripts/need-packages redis-server
+	@test -x /usr/lib/postgresql/15/bin/postgres || scripts/need-packages postgresql-15
+	@ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || scripts/need-packages faketime
+	$(BIN)/pytest -n 0 -m soak tests/chaos
+
 .PHONY: fuzz
 fuzz: .venv/installed-dev .tools/envoy-1.38.3  ## Try hostile input for an hour or more
 	@for file in tests/fuzz/test_*.py; do \

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 from extauthz.edge.outage import Outage
 from extauthz.edge.provider import Project, Reach, User, Visibility
 
-_GLOBAL_ID: Final = re.compile(r"gid://gitlab/\w+/([1-9][0-9]{0,18})")
+_GLOBAL_ID: Final = re.compile(r"gid://gitlab/(\w+)/([1-9][0-9]{0,18})")
 
 
 def unreadable() -> Outage:
@@ -58,7 +58,7 @@ def graphql_project(node: object) -> Project:
             "maxAccessLevel": {"integerValue": int(level)},
         }:
             return Project(
-                id=_number(gid),
+                id=_number(gid, of="Project"),
                 path=path,
                 level=_whole(level, least=0),
                 topics=_topics(topics),
@@ -151,7 +151,7 @@ def oauth_reach(body: object, *, now: float) -> Reach:
 def _caller(node: object) -> User | None:
     match node:
         case {"id": str(gid), "username": str(name)}:
-            return _user(_number(gid), name)
+            return _user(_number(gid, of="User"), name)
         case None:
             return None
     raise unreadable()
@@ -187,11 +187,12 @@ def _known_level(permissions: object) -> int:
     return 0
 
 
-def _number(gid: str) -> int:
+def _number(gid: str, *, of: str) -> int:
+    """Return the number in a global id of this kind of object: each kind has its own numbers."""
     found = _GLOBAL_ID.fullmatch(gid)
-    if found is None:
+    if found is None or found[1] != of:
         raise unreadable()
-    return int(found[1])
+    return int(found[2])
 
 
 def _midnight(day: str) -> float:

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 from tests.servers.ports import free_port
 from tests.servers.processes import running, until
 
-_BINARIES = Path("/usr/lib/postgresql/15/bin")
+BINARIES = Path("/usr/lib/postgresql/15/bin")
 # Tables and their rows, however they are ordered, in one number each.
 _CONTENTS = """
 SELECT string_agg(format(
@@ -71,12 +71,12 @@ def postgres(log: Path) -> Iterator[Postgres]:
         if user:
             shutil.chown(folder, user)
         data = f"{folder}/data"
-        made = [str(_BINARIES / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
+        made = [str(BINARIES / "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
         subprocess.run(made, user=user, cwd=folder, check=True, capture_output=True)
         server = Postgres(free_port())
         # What is written here need not outlive the test.
         options = ["fsync=off", "full_page_writes=off", f"unix_socket_directories={folder}"]
-        argv = [str(_BINARIES / "postgres"), "-D", data, "-p", str(server.port)]
+        argv = [str(BINARIES / "postgres"), "-D", data, "-p", str(server.port)]
         argv += [part for option in options for part in ("-c", option)]
         with running(argv, log=log, cwd=Path(folder), user=user) as process:
             until(server.answers, process, log=log)

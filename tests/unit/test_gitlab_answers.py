@@ -114,6 +114,7 @@ def test_a_project_without_permissions_gives_none() -> None:
         "gid://gitlab/Project/1/2",
         "gid://gitlab/Project/42\n",
         "gid://evil/Project/42",
+        "gid://gitlab/User/42",
     ],
 )
 def test_an_id_of_another_form_is_refused(gid: str) -> None:
