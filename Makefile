@@ -80,6 +80,12 @@ image-check: .venv/installed-dev  ## Build and try the images, without Docker an
 drawing: .venv/installed-dev  ## Draw the guide's picture of GitLab's form again
 	$(BIN)/python -m scripts.draw_application_form
 
+.PHONY: bench
+bench: .venv/installed-dev  ## Measure how fast it is, in ten minutes; alone on the machine
+	@command -v h2load >/dev/null || scripts/need-packages nghttp2-client
+	@command -v wrk >/dev/null || scripts/need-packages wrk
+	$(BIN)/python -m benchmarks
+
 .PHONY: soak
 soak: .venv/installed-dev $(ENVOYS)  ## Break every part, for longer than `make test` does
 	@command -v redis-server >/dev/null || scripts/need-packages redis-server

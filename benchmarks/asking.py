@@ -5,18 +5,21 @@ from extauthz.edge.server import SERVICE
 
 CHECK = f"/{SERVICE}/Check"
 PROJECT = "acme/vision"
+GET = "/api/2.0/mlflow/experiments/get?experiment_id=1"
 
 
 def check_of(token: str, client: str = "", project: str = PROJECT) -> bytes:
     """Return the question whether a token may read an experiment of a project."""
+    return check_at(f"/{project}/tracking{GET}", token, client)
+
+
+def check_at(target: str, token: str, client: str = "") -> bytes:
+    """Return the question whether a token may GET a target."""
     headers = {"authorization": f"Bearer {token}"}
     if client:
         headers["x-envoy-external-address"] = client
     http = AttributeContext.HttpRequest(
-        method="GET",
-        host="mlflow.example.org",
-        path=f"/{project}/tracking/api/2.0/mlflow/experiments/get?experiment_id=1",
-        headers=headers,
+        method="GET", host="mlflow.example.org", path=target, headers=headers
     )
     return CheckRequest(
         attributes=AttributeContext(request=AttributeContext.Request(http=http))
