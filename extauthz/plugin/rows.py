@@ -49,7 +49,8 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.interfaces import CriteriaOption
 from sqlalchemy.sql.visitors import InternalTraversal, iterate
 
-from extauthz.plugin.context import workspaces
+from extauthz.grant import View
+from extauthz.plugin.context import in_view, workspaces
 from extauthz.plugin.tables import mapped, table_of
 
 # MLflow links rows without foreign keys. A link is where one of these ends is: columns of its own,
@@ -137,7 +138,7 @@ def watch(sessions: type[Session]) -> None:
         if not _is_reached(state):
             raise PermissionError("No row criteria reach this statement")
         if state.is_orm_statement and not state.is_insert:
-            criteria = one if len(workspaces()) == 1 else many
+            criteria = one if in_view(View.PROJECT) else many
             state.statement = state.statement.options(criteria)
 
     event.listen(sessions, "do_orm_execute", restrict)
