@@ -27,3 +27,8 @@ def configure(form: str = "auto", level: str = "info") -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def are_json() -> bool:
+    """Whether lines are JSON, as they were configured."""
+    return structlog.get_config()["processors"][-1] is _AS_JSON[-1]

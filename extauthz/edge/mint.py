@@ -48,8 +48,9 @@ class Mint:
         return self._cached(access, lambda: self._global_grant(access))
 
     def _cached(self, key: ProjectAccess | GlobalAccess | View, make: Callable[[], Grant]) -> str:
-        signed = self._signed.get(key)
-        if signed is None:
+        try:
+            signed = self._signed[key]
+        except KeyError:
             signed = self._signed[key] = self._sign(make())
         if isinstance(signed, TooManyProjects):
             raise fresh(signed)
