@@ -5,10 +5,12 @@ tested once more with PostgreSQL and S3.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 
 import pytest
 
+from tests.plugin.endpoint import Endpoint
 from tests.plugin.world import World, build
 from tests.servers.mlflow import MLflow, mlflow, mlflow_on_postgres_and_s3
 
@@ -19,6 +21,7 @@ EVERY_STORE = frozenset(
         *("test_assessments", "test_evaluation_datasets", "test_otlp"),
     }
 )
+measured = partial(mlflow, measured=True)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,15 +29,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__.rpartition(".")[2] in EVERY_STORE and (
         "server" in metafunc.fixturenames
     ):
-        kinds = {"file": mlflow, "net": mlflow_on_postgres_and_s3}
+        kinds = {"file": measured, "net": mlflow_on_postgres_and_s3}
         metafunc.parametrize("server", kinds.values(), ids=kinds, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Ask about each endpoint in PostgreSQL and S3 at one of its addresses: they share the rest."""
+    left_out = [item for item in items if _is_another_address_in_the_net(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_another_address_in_the_net(item: pytest.Item) -> bool:
+    match getattr(getattr(item, "callspec", None), "params", {}):
+        case {"server": kind, "endpoint": Endpoint(keys=keys), "key": key}:
+            return kind is mlflow_on_postgres_and_s3 and key != keys[0]
+        case _:
+            return False
 
 
 @pytest.fixture(scope="session")
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MLflow]:
-    kind = getattr(request, "param", mlflow)
+    kind = getattr(request, "param", measured)
     with kind(tmp_path_factory.mktemp("mlflow")) as running:
         yield running
 

@@ -124,7 +124,7 @@ def test_files_are_uploaded_in_one_piece_where_the_server_is_not_trusted(
     lax: S3, tmp_path: Path
 ) -> None:
     env = lax.environment | {"MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/lax"}
-    with mlflow(tmp_path, env=env) as server:
+    with mlflow(tmp_path, env=env, measured=True) as server:
         world = build(server, 1)
         steps = [
             Upload(server, world, id="x").ask(

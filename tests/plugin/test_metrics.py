@@ -53,7 +53,7 @@ def counted(port: int) -> dict[str, float]:
 
 def test_they_are_served_where_envoy_leads_nobody(tmp_path: Path) -> None:
     port = free_port()
-    with mlflow(tmp_path, env={"METRICS_LISTEN": f"127.0.0.1:{port}"}) as server:
+    with mlflow(tmp_path, env={"METRICS_LISTEN": f"127.0.0.1:{port}"}, measured=True) as server:
         use(server)
         assert counted(port) == COUNTED
         for path in ("/metrics", "/extauthz/v1/metrics"):
@@ -65,7 +65,7 @@ def test_several_workers_are_added_up(tmp_path: Path) -> None:
     port, folder = free_port(), tmp_path / "metrics"
     folder.mkdir()
     env = {"METRICS_LISTEN": f"127.0.0.1:{port}", "PROMETHEUS_MULTIPROC_DIR": str(folder)}
-    with mlflow(tmp_path, env=env, workers=2) as server:
+    with mlflow(tmp_path, env=env, workers=2, measured=True) as server:
         use(server)
         eventually(lambda: counted(port), COUNTED)
 

@@ -28,7 +28,7 @@ def framed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflow]:
         "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": OURS,
         "MLFLOW_SERVER_X_FRAME_OPTIONS": "DENY",
     }
-    with mlflow(tmp_path_factory.mktemp("framed"), env=env) as running:
+    with mlflow(tmp_path_factory.mktemp("framed"), env=env, measured=True) as running:
         yield running
 
 
@@ -129,7 +129,7 @@ def test_there_is_no_gateway_whatever_the_operator_has_set_up(
 ) -> None:
     """MLflow would send what the query names on to it, with the secrets of the server."""
     target = {"MLFLOW_DEPLOYMENTS_TARGET": "http://127.0.0.1:9/"}
-    with mlflow(tmp_path_factory.mktemp("gateway"), env=target) as server:
+    with mlflow(tmp_path_factory.mktemp("gateway"), env=target, measured=True) as server:
         for query in ("", "?gateway_path=api%2F2.0%2Fendpoints%2F"):
             for grant in (project(7), everything(7)):
                 answer = server.ask("GET", f"{GATEWAY}{query}", grant)

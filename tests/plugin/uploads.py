@@ -47,7 +47,7 @@ def stores(folder: Path) -> Iterator[Stores]:
             "MLFLOW_ARTIFACTS_DESTINATION": objects.create(BUCKET),
         }
         kept = lambda: database.contents("mlflow") | objects.contents(BUCKET)  # noqa: E731 - glue
-        with mlflow(folder, env=env, kept=kept) as server:
+        with mlflow(folder, env=env, kept=kept, measured=True) as server:
             yield Stores(server, objects)
 
 

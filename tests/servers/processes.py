@@ -1,6 +1,7 @@
 """Processes under test: started, waited for, and stopped by their process id."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ def running(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     user: str | None = None,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process in a group of its own until the block ends; its output goes to `log`."""
     with log.open("ab") as output:
@@ -33,7 +35,7 @@ def running(
     try:
         yield process
     finally:
-        process.terminate()
+        process.send_signal(stop)
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:

@@ -1,11 +1,13 @@
 """A real S3 server, SeaweedFS, as a process."""
 
 import json
+import signal
 import socket
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +59,19 @@ class S3:
 
     def client(self) -> Any:
         """Return a client of the account that MLflow has."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.environment["MLFLOW_S3_ENDPOINT_URL"],
-            aws_access_key_id=_KEY,
-            aws_secret_access_key=SECRET,
-            region_name="us-east-1",
-        )
+        return _client(self.environment["MLFLOW_S3_ENDPOINT_URL"])
+
+
+@cache
+def _client(url: str) -> Any:
+    """Return a client, the same one again: to make one takes longer than to ask."""
+    return boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id=_KEY,
+        aws_secret_access_key=SECRET,
+        region_name="us-east-1",
+    )
 
 
 @contextmanager
@@ -81,7 +89,8 @@ def s3(folder: Path) -> Iterator[S3]:
     argv += ["-filer", "-s3", f"-s3.port={server.port}", f"-s3.config={config}"]
     argv += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     argv += ["-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0"]
-    with running(argv, log=log, cwd=folder) as process:
+    # On SIGTERM it takes its leave of nobody for 15 s, and what it keeps is thrown away.
+    with running(argv, log=log, cwd=folder, stop=signal.SIGKILL) as process:
         until(server.answers, process, log=log)
         yield server
 
