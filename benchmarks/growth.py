@@ -20,9 +20,9 @@ from benchmarks.timing import logging_to, settings_of, time_in_turn
 from extauthz.edge.access import AccessControl
 from extauthz.edge.access_cache import Lifetimes
 from extauthz.edge.assembly import credential_reader, login_of
-from extauthz.edge.cache import Fingerprints
 from extauthz.edge.check import Checker
 from extauthz.edge.decision_log import DecisionLog
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.gitlab_access import GitLabAccess
 from extauthz.edge.metrics import Metrics
 from extauthz.edge.mint import Mint

@@ -14,9 +14,9 @@ from pydantic import SecretStr
 from extauthz.edge.access import AccessControl, GlobalAccess, ProjectAccess
 from extauthz.edge.access_cache import Lifetimes, Result
 from extauthz.edge.breaker import Breaker
-from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import Credential, Kind
 from extauthz.edge.errors import Unavailable
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.in_session import Looked, taken_apart
 from extauthz.edge.mlflow import OwnedProjects

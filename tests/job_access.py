@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from extauthz.edge.access import ProjectAccess
 from extauthz.edge.access_cache import Lifetimes
-from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import Credential, Kind
 from extauthz.edge.errors import Refusal
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.job_access import JobAccess
 from extauthz.edge.jwks import SigningKeys

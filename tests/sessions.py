@@ -16,9 +16,9 @@ from pydantic import SecretStr
 
 from extauthz.edge.access import AccessControl, ProjectAccess
 from extauthz.edge.access_cache import Lifetimes
-from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import SESSION_COOKIE, Credential, Kind
 from extauthz.edge.errors import Refusal
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.gitlab_access import GitLabAccess
 from extauthz.edge.handshake import Handshake

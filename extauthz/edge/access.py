@@ -7,9 +7,10 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes, Observer, Unobserved
-from extauthz.edge.cache import Cache, Fingerprints
+from extauthz.edge.cache import Cache
 from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import Credential, Kind
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.flights import Flights, landed
 from extauthz.edge.policy import Policy, absent, verdict_on, within_reach
 from extauthz.edge.provider import Asker, Project, Provider, Reach, User

@@ -11,10 +11,10 @@ from aiohttp import ClientSession
 from extauthz.edge import access_cache, pages, sessions, upstream
 from extauthz.edge.access import AccessControl
 from extauthz.edge.access_cache import Lifetimes
-from extauthz.edge.cache import Fingerprints
 from extauthz.edge.check import Accesses, CredentialOf
 from extauthz.edge.cookies import own_name
 from extauthz.edge.credentials import SESSION_COOKIE, gitlab_credential, sharinghub_credential
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.gitlab import GitLab
 from extauthz.edge.gitlab_access import GitLabAccess
 from extauthz.edge.gitlab_login import GitLabLogin

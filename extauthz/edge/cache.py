@@ -1,14 +1,9 @@
-"""The cache: bounded, every entry with its own end, and no secret as a key."""
+"""The cache: bounded, and every entry with its own end."""
 
-import hmac
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from cachetools import TLRUCache
-from pydantic import SecretStr
-
-from extauthz.edge.credentials import Credential
-from extauthz.keys import Purpose, derive
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -40,21 +35,3 @@ class Cache(Generic[K, V]):
     def drop(self, key: K) -> None:
         """Forget a value, if it is there."""
         self._entries.pop(key, None)
-
-
-class Fingerprints:
-    """Names credentials without revealing them.
-
-    Equal secrets of different kinds, or for different providers, have different names.
-    """
-
-    def __init__(self, secret: SecretStr, provider_url: str) -> None:
-        self._key = derive(secret, Purpose.CACHE)
-        self._provider = provider_url.encode()
-
-    def of(self, credential: Credential) -> bytes:
-        """Return the name of a credential: an HMAC-SHA256."""
-        secret = credential.secret.get_secret_value().encode()
-        return hmac.digest(
-            self._key, b"\0".join((self._provider, credential.kind.encode(), secret)), "sha256"
-        )

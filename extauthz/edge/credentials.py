@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from extauthz.edge.cookies import expired, values_of
 from extauthz.edge.errors import BadRequest, Unauthenticated
-from extauthz.edge.jobs import is_job_token
+from extauthz.edge.job_tokens import is_job_token
 from extauthz.edge.site import Site
 
 # Visible ASCII: a space would be ignored by GitLab, and give one token many names here.

@@ -16,10 +16,11 @@ from pydantic import SecretStr
 
 from extauthz.edge.access import ProjectAccess
 from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes, Observer, Unobserved
-from extauthz.edge.cache import Cache, Fingerprints
+from extauthz.edge.cache import Cache
 from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import Credential, Kind
 from extauthz.edge.errors import Forbidden, NotFound, Unauthenticated, Unavailable
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.job_claims import HOW_TO, Job, job_of
 from extauthz.edge.jwks import BadToken, SigningKeys
 from extauthz.edge.policy import Policy, Verdict, absent, verdict_on

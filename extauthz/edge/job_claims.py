@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from extauthz.edge.errors import Forbidden, Unauthenticated
-from extauthz.edge.jobs import is_meant_for
+from extauthz.edge.job_tokens import is_meant_for
 from extauthz.edge.provider import User
 from extauthz.levels import Level
 

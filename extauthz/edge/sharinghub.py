@@ -7,9 +7,9 @@ from typing import Final
 from urllib.parse import quote
 
 from extauthz.edge import sharinghub_answers as answers
-from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import Credential, Kind, token_credential
 from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.operations import Operation
 from extauthz.edge.policy import absent
 from extauthz.edge.provider import Asker, Project, Reach, User

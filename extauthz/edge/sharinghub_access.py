@@ -7,10 +7,10 @@ from typing import Final, TypeVar
 
 from extauthz.edge.access import AccessControl, GlobalAccess, ProjectAccess
 from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes, Observer, Unobserved
-from extauthz.edge.cache import Fingerprints
 from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import VISITOR, Credential, Kind
 from extauthz.edge.errors import Unauthenticated
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.provider import Asker
 from extauthz.edge.sharinghub import SharingHub, sign_in
 

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from extauthz.edge.cache import Cache, Fingerprints
+from extauthz.edge.cache import Cache
 from extauthz.edge.credentials import Credential, Kind
+from extauthz.edge.fingerprints import Fingerprints
 from tests.access import SECRET, Clock, credential
 
 GITLAB = "https://gitlab.example.org"

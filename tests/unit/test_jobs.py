@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from extauthz.edge.errors import Forbidden, Refusal, Unauthenticated
 from extauthz.edge.job_claims import Job, job_of
-from extauthz.edge.jobs import is_job_token
+from extauthz.edge.job_tokens import is_job_token
 from extauthz.edge.provider import User
 from tests.gitlab import DEVELOPER, GitLab
 

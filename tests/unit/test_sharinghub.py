@@ -8,9 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from extauthz.edge.breaker import Breaker
-from extauthz.edge.cache import Fingerprints
 from extauthz.edge.credentials import VISITOR, Credential, Kind
 from extauthz.edge.errors import NotFound, Unauthenticated
+from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.outage import Down, Outage, Throttled
 from extauthz.edge.provider import Asker, User, Visibility
 from extauthz.edge.sharinghub import SharingHub as Provider
