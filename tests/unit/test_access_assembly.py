@@ -1,6 +1,6 @@
 """What the settings make of access, through the very function that the edge starts with."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,12 +10,6 @@ from extauthz.edge.settings import Settings
 from extauthz.grant import GrantSigner, Why
 from tests.access import INSTANCE, KEY, SECRET, Calls, MLflow, credential, decided
 from tests.gitlab import GitLab
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The global view: one merged answer over the projects that MLflow knows, or none."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from aiohttp import web
@@ -17,12 +16,6 @@ from tests.access import World, asked, credential, deciding
 from tests.gitlab import DEVELOPER, GUEST, GitLab
 
 PROJECTS = "currentUser,projects"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture

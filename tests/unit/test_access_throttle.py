@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -30,12 +29,6 @@ from tests.sharinghub import CONTRIBUTOR, SharingHub
 
 PATH, OTHER = "acme/vision/detector", "acme/vision/other"
 HERE, THERE = "192.0.2.1", "2001:db8::1"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from time import time
 from urllib.parse import urlencode
 
@@ -8,12 +7,6 @@ from extauthz.local.gitlab.world import CLIENT_ID, CLIENT_SECRET
 from tests.gitlab import DEVELOPER, MAINTAINER, OWNER, GitLab
 from tests.gitlab_browser import Browser, PageShown
 from tests.oidc_client import CALLBACK, VERIFIER, Client, challenge_of, parameters_of
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from time import time
 
 import pytest
@@ -8,12 +7,6 @@ from tests.gitlab import DEVELOPER, SECURITY_MANAGER, GitLab, Refused
 from tests.oidc_client import Client
 
 AUDIENCE = "https://mlflow.example.com"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture

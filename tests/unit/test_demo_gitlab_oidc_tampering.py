@@ -2,7 +2,6 @@ import hashlib
 import hmac
 import json
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
 from time import time
 from typing import Any
 
@@ -12,12 +11,6 @@ from joserfc.jwk import RSAKey
 
 from tests.gitlab import GitLab, Refused
 from tests.oidc_client import Client, parameters_of
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture

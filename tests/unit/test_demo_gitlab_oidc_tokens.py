@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import IncompleteRead
 
@@ -8,12 +7,6 @@ from tests.gitlab import DEVELOPER, GitLab
 from tests.oidc_client import CALLBACK, SCOPE, VERIFIER, Client
 
 USER = "/api/v4/user"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A GitLab behind a proxy that changes what is asked or answered must not fool the provider."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import ClientSession, web
@@ -47,12 +47,6 @@ class Proxy:
 
 def _copy(answer: web.Response) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[GitLab]:
-    with GitLab.start() as gitlab:
-        yield gitlab
 
 
 @pytest.fixture
