@@ -1,6 +1,5 @@
 """Traces over a database with rows of several projects: what a session shows of them, and takes."""
 
-from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -22,26 +21,12 @@ from extauthz.grant import Why
 from extauthz.levels import Role
 from extauthz.plugin.context import acting_under
 from extauthz.plugin.writes import Location
-from tests.mlflow_rows import Database, Restricted, projects
 from tests.servers.mlflow import everything, project
 
 # After `mlflow_rows`, which knows of what SQLAlchemy warns there.
 stored = import_module("mlflow.store.tracking.sqlalchemy_store")
 
 FILES, SPANS = "mlflow.artifactLocation", "mlflow.trace.spansLocation"
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
-    with projects() as filled:
-        yield filled
-
-
-@pytest.fixture
-def session(database: Database) -> Iterator[Session]:
-    with Restricted(database.engine) as opened:
-        yield opened
-        opened.rollback()
 
 
 def _tag(key: str, value: str, **changed: Any) -> SqlTraceTag:

@@ -47,22 +47,8 @@ from extauthz.grant import Grant, View
 from extauthz.plugin import rows
 from extauthz.plugin.context import acting_under
 from extauthz.plugin.tables import mapped, table_of
-from tests.mlflow_rows import PROJECTS, Database, Restricted, projects
+from tests.mlflow_rows import PROJECTS, Database, Restricted
 from tests.servers.mlflow import everything, project
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
-    with projects() as filled:
-        yield filled
-
-
-@pytest.fixture
-def session(database: Database) -> Iterator[Session]:
-    with Restricted(database.engine) as opened:
-        yield opened
-        opened.rollback()
-
 
 REACHABLE = sorted(
     name

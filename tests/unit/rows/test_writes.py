@@ -1,6 +1,5 @@
 """What a session may write, over a database with rows of several projects."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,21 +21,7 @@ from sqlalchemy.orm import Session
 from extauthz.grant import Grant, Why
 from extauthz.levels import Role
 from extauthz.plugin.context import acting_under
-from tests.mlflow_rows import Database, Restricted, projects
 from tests.servers.mlflow import PUBLIC, SYSTEM, everything, project
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
-    with projects() as filled:
-        yield filled
-
-
-@pytest.fixture
-def session(database: Database) -> Iterator[Session]:
-    with Restricted(database.engine) as opened:
-        yield opened
-        opened.rollback()
 
 
 def _metric(**changed: Any) -> SqlMetric:

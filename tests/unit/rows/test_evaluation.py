@@ -1,6 +1,5 @@
 """Rows of evaluation that name other rows without a foreign key, over a database of projects."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,23 +16,9 @@ from mlflow.store.tracking.dbmodels.models import (
 from sqlalchemy.orm import Session
 
 from extauthz.plugin.context import acting_under
-from tests.mlflow_rows import Database, Restricted, projects
 from tests.servers.mlflow import project
 
 NOW = {"creation_time_ms": 1, "last_update_time_ms": 1}
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[Database]:
-    with projects() as filled:
-        yield filled
-
-
-@pytest.fixture
-def session(database: Database) -> Iterator[Session]:
-    with Restricted(database.engine) as opened:
-        yield opened
-        opened.rollback()
 
 
 def _link(**changed: Any) -> SqlEntityAssociation:
