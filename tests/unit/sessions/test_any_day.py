@@ -1,6 +1,7 @@
 """Sessions in any order of events: never somebody else's, never after a logout, never lost.
 
-Some dozen days in the suite; `FUZZ=deep pytest -n 0 tests/unit/sessions/test_any_day.py` has many.
+Some days in the suite, as what must not happen between two requests has tests of its own beside
+this one; `FUZZ=deep pytest -n 0 tests/unit/sessions/test_any_day.py` has many.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ HOUR = 3_600.0
 # So long nobody waits for a refresh while his tokens are good.
 SLOW = 0.9
 SETTINGS = settings(
-    max_examples=1_000 if os.environ.get("FUZZ") == "deep" else 40,
+    max_examples=1_000 if os.environ.get("FUZZ") == "deep" else 15,
     stateful_step_count=25,
     deadline=None,
     # To explain a failure takes longer than a test may.
