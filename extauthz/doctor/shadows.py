@@ -7,7 +7,7 @@ from extauthz.doctor.finding import Verdict, failed, passed, untested
 from extauthz.doctor.projects import at_paths_with
 from extauthz.edge.errors import NotFound, Refusal
 from extauthz.edge.routes import PREFIXES
-from extauthz.edge.scope import View, scope_of
+from extauthz.edge.scope import Tracking, scope_of
 
 
 async def shadowed(deployment: Deployment) -> Verdict:
@@ -32,7 +32,7 @@ async def shadowed(deployment: Deployment) -> Verdict:
 def is_shadowed(project: str) -> bool:
     """Tell whether the address of a project's view is read as something else."""
     try:
-        return scope_of(f"/{project}/tracking/") != View(project, "/")
+        return scope_of(f"/{project}/tracking/") != Tracking(project, "/")
     except (NotFound, Refusal):
         return False
 

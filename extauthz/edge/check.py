@@ -29,13 +29,13 @@ from extauthz.edge.errors import (
     TooManyAttempts,
     Unavailable,
 )
-from extauthz.edge.in_session import Looked, Outcome, taken_apart
+from extauthz.edge.in_session import Answered, Looked, taken_apart
 from extauthz.edge.login import Login
 from extauthz.edge.mint import Mint
 from extauthz.edge.record import Record
 from extauthz.edge.request import Request
 from extauthz.edge.routes import is_public
-from extauthz.edge.scope import Page, Redirect, Scope, View, scope_of
+from extauthz.edge.scope import Page, Redirect, Scope, Tracking, scope_of
 from extauthz.edge.site import Site
 from extauthz.edge.tarpit import Tarpit
 from extauthz.grant import HEADER
@@ -144,17 +144,17 @@ class Checker:
         match scope:
             case Redirect(path):
                 return Moved(_target(path, request))
-            case View(_, path) if is_public(request.method, path):
+            case Tracking(_, path) if is_public(request.method, path):
                 return Allow(self._mint.public(), _target(path, request))
         refuse_foreign(request, self._site)
         if isinstance(scope, Page) and scope.number is None:
             return self._page(request, scope)
         credential = self._credential_of(request.headers).sent_from(request.client)
         refuse_unexplained(request, credential)
-        outcome = self._look_up(credential, scope)
-        if isinstance(outcome, Awaitable):
-            return self._grant_later(request, scope, outcome)
-        return self._grant(request, scope, outcome)
+        looked = self._look_up(credential, scope)
+        if isinstance(looked, Awaitable):
+            return self._grant_later(request, scope, looked)
+        return self._grant(request, scope, looked)
 
     def _page(self, request: Request, page: Page) -> Decision:
         # What a page changes hangs on a cookie.
@@ -164,20 +164,22 @@ class Checker:
             return replace(decision, grant=self._mint.public())
         return decision
 
-    def _look_up(self, credential: Credential, scope: View | Page) -> Looked[Access]:
+    def _look_up(self, credential: Credential, scope: Tracking | Page) -> Looked[Access]:
         match scope:
             case Page(number=int(number)):
                 return self._accesses.by_number(credential, number)
-            case View(project=str(project)):
+            case Tracking(project=str(project)):
                 return self._accesses.in_project(credential, project)
             case _:
                 return self._accesses.everywhere(credential)
 
-    def _grant(self, request: Request, scope: View | Page, outcome: Outcome[Access]) -> Decision:
+    def _grant(
+        self, request: Request, scope: Tracking | Page, answered: Answered[Access]
+    ) -> Decision:
         access: Access
-        access, cookies = taken_apart(outcome)
+        access, cookies = taken_apart(answered)
         match scope, access:
-            case View(path=path), _:
+            case Tracking(path=path), _:
                 grant = self._granted(access, cookies)
                 return Allow(grant, _target(path, request), cookies, access.user.subject)
             case Page(), ProjectAccess(project_path=project):
@@ -192,7 +194,7 @@ class Checker:
             raise
 
     async def _grant_later(
-        self, request: Request, scope: View | Page, pending: Awaitable[Outcome[Access]]
+        self, request: Request, scope: Tracking | Page, pending: Awaitable[Answered[Access]]
     ) -> Decision:
         async with asyncio.timeout(self._deadline):
             return self._grant(request, scope, await pending)

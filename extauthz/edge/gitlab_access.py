@@ -7,7 +7,7 @@ from extauthz.edge.access import AccessControl, Directory, GlobalAccess, Project
 from extauthz.edge.credentials import Credential, Kind
 from extauthz.edge.errors import Forbidden, Refusal, Unauthenticated
 from extauthz.edge.flights import fresh
-from extauthz.edge.in_session import InSession, Looked, Outcome
+from extauthz.edge.in_session import Answered, InSession, Looked
 from extauthz.edge.job_access import JobAccess
 from extauthz.edge.sessions import Held, Sessions
 
@@ -77,7 +77,7 @@ class GitLabAccess:
         pending: Held | Awaitable[Held],
         look_up: LookUp[A],
         asked: Awaitable[A] | None = None,
-    ) -> Outcome[A]:
+    ) -> Answered[A]:
         held = await pending if isinstance(pending, Awaitable) else pending
         try:
             try:
@@ -99,7 +99,7 @@ async def _asked(look_up: LookUp[A], held: Held) -> A:
     return await access if isinstance(access, Awaitable) else access
 
 
-def _of_its_user(access: A, held: Held) -> Outcome[A]:
+def _of_its_user(access: A, held: Held) -> Answered[A]:
     """Refuse tokens that have become somebody else's."""
     if access.user.subject != held.session.user.subject:
         raise Unauthenticated("Your session is not yours any more. Sign in again.")

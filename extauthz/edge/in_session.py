@@ -16,13 +16,13 @@ class InSession(Generic[A_co]):
     cookies: tuple[str, ...]
 
 
-Outcome: TypeAlias = A | InSession[A]
+Answered: TypeAlias = A | InSession[A]
 # At once where it is known.
-Looked: TypeAlias = Outcome[A] | Awaitable[Outcome[A]]
+Looked: TypeAlias = Answered[A] | Awaitable[Answered[A]]
 
 
-def taken_apart(outcome: Outcome[A]) -> tuple[A, tuple[str, ...]]:
+def taken_apart(answered: Answered[A]) -> tuple[A, tuple[str, ...]]:
     """Return the access, and the cookies to set with the answer."""
-    if isinstance(outcome, InSession):
-        return outcome.access, outcome.cookies
-    return outcome, ()
+    if isinstance(answered, InSession):
+        return answered.access, answered.cookies
+    return answered, ()

@@ -7,7 +7,7 @@ from typing import Self
 from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, ToPages
 from extauthz.edge.request import Request
 from extauthz.edge.routes import is_public
-from extauthz.edge.scope import Page, Redirect, View
+from extauthz.edge.scope import Page, Redirect, Tracking
 
 _FOUND, _MOVED, _OK = 302, 308, 200
 
@@ -53,7 +53,7 @@ class Record:
         decision: Decision,
         *,
         request: Request | None,
-        scope: View | Page | Redirect | None,
+        scope: Tracking | Page | Redirect | None,
         seconds: float,
     ) -> Self:
         """Take down a decision, about as much of a request as was understood."""
@@ -66,7 +66,7 @@ class Record:
             seconds=seconds,
             method=request.method if request else "",
             request=request.id if request else "",
-            project=scope.project or "" if isinstance(scope, View | Page) else "",
+            project=scope.project or "" if isinstance(scope, Tracking | Page) else "",
             subject=subject,
         )
 
@@ -85,13 +85,13 @@ def _told(decision: Decision) -> tuple[Outcome, int, str, str]:
             return Outcome.REFUSED, refusal.status, refusal.reason, ""
 
 
-def _place(request: Request | None, scope: View | Page | Redirect | None) -> Place:
+def _place(request: Request | None, scope: Tracking | Page | Redirect | None) -> Place:
     match scope:
-        case View(path=path) if request and is_public(request.method, path):
+        case Tracking(path=path) if request and is_public(request.method, path):
             return Place.PUBLIC
-        case View(project=None):
+        case Tracking(project=None):
             return Place.GLOBAL
-        case View():
+        case Tracking():
             return Place.PROJECT
         case Page():
             return Place.PAGE

@@ -37,7 +37,7 @@ _FILE_ESCAPE: Final = re.compile(r"%(25|23|3b|3f)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Tracking:
     """A path inside MLflow, in one project or (`project` is None) over all of the caller's."""
 
     project: str | None
@@ -68,7 +68,7 @@ class Redirect:
     path: str
 
 
-Scope = View | Page | Redirect
+Scope = Tracking | Page | Redirect
 
 
 def scope_of(path: str, *, prefix: str = "") -> Scope:
@@ -86,21 +86,21 @@ def scope_of(path: str, *, prefix: str = "") -> Scope:
     scope = _split(path.removeprefix(prefix))
     if isinstance(scope, Redirect):
         return Redirect(f"{prefix}{scope.path}")
-    if isinstance(scope, View) and not scope.path.startswith(ARTIFACT_ROOTS):
+    if isinstance(scope, Tracking) and not scope.path.startswith(ARTIFACT_ROOTS):
         _refuse(_FILE_ESCAPE, path)
     return scope
 
 
 def _split(path: str) -> Scope:
     if is_mlflow(path):
-        return View(None, path)
+        return Tracking(None, path)
     if page := _PAGE.match(path):
         return Page(None, page[1])
     for project, rest in _readings(path):
         if not rest:
             return Redirect(f"{path}/")
         if is_mlflow(rest):
-            return View(project, rest)
+            return Tracking(project, rest)
         if page := _PAGE.match(rest):
             return Page(project, page[1])
     raise NotFound(

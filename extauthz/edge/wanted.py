@@ -6,7 +6,7 @@ from typing import Final
 from extauthz.edge.cookies import own_cookie, own_name, values_of
 from extauthz.edge.errors import Refusal
 from extauthz.edge.request import Request
-from extauthz.edge.scope import Page, Scope, View, is_project_path, scope_of
+from extauthz.edge.scope import Page, Scope, Tracking, is_project_path, scope_of
 from extauthz.edge.site import Site
 
 # It travels in a cookie, and in an address.
@@ -18,13 +18,13 @@ _TRIED: Final = "extauthz-login"
 _SECONDS_TRIED: Final = 30
 
 
-def wanted_view(request: Request, site: Site) -> View | None:
+def wanted_view(request: Request, site: Site) -> Tracking | None:
     """Return the view that a request is for."""
     scope = _scope(request.path, site)
-    return scope if isinstance(scope, View) else None
+    return scope if isinstance(scope, Tracking) else None
 
 
-def address_of(view: View, query: str | None, site: Site) -> str:
+def address_of(view: Tracking, query: str | None, site: Site) -> str:
     """Return our address of a view, or of where it begins if that is too long to travel."""
     address = site.view(view.project, view.path)
     whole = address if query is None else f"{address}?{query}"
@@ -38,7 +38,7 @@ def own_address(target: str, site: Site) -> str | None:
     """
     path, mark, query = target.partition("?")
     match _scope(path, site):
-        case View() as view if _QUERY.fullmatch(query):
+        case Tracking() as view if _QUERY.fullmatch(query):
             return address_of(view, query if mark else None, site)
         case Page(number=int(number)):
             return site.view(None, f"/auth/p/{number}")

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extauthz.edge.routes import is_public
-from extauthz.edge.scope import View, scope_of
-from extauthz.grant import View as Kind
+from extauthz.edge.scope import Tracking, scope_of
+from extauthz.grant import View
 from tests.fuzz.cases import cases, texts
 from tests.fuzz.depth import ON_THE_WIRE
 from tests.fuzz.endpoints import reached, written
@@ -43,16 +43,16 @@ def hold(front: Gateway, method: str, target: str) -> Arrived | None:
     project = arrived.grant.project_path
     decided = scope_of(f"/{project}/tracking{path}" if project else path)
     match arrived.grant.view:
-        case Kind.PROJECT:
-            assert decided == View(project, path), target
+        case View.PROJECT:
+            assert decided == Tracking(project, path), target
             assert arrived.grant.project_id != SECRET, target
             # Envoy has taken out the dots, and what they cancel.
             assert all(name in unquote(target).lower() for name in project.split("/")), target
-        case Kind.GLOBAL:
-            assert decided == View(None, path), target
+        case View.GLOBAL:
+            assert decided == Tracking(None, path), target
             assert SECRET not in arrived.grant.projects, target
         case kind:
-            assert kind is Kind.PUBLIC, target
+            assert kind is View.PUBLIC, target
             assert is_public(arrived.method, path), target
     endpoint = reached(arrived.method, arrived.target)
     assert endpoint is None or endpoint in written(arrived.target), (target, endpoint)
@@ -68,7 +68,7 @@ def test_saved_paths_arrive_as_they_were_decided_or_not_at_all(front: Gateway) -
         # A line break ends a request, and what follows is another one.
         if not set("\r\n ") & set(target) and (one := hold(front, method, target))
     ]
-    assert {each.grant.view for each in arrived} == {Kind.PROJECT, Kind.GLOBAL, Kind.PUBLIC}
+    assert {each.grant.view for each in arrived} == {View.PROJECT, View.GLOBAL, View.PUBLIC}
     assert len(arrived) > 60
 
 
@@ -90,7 +90,7 @@ def test_no_line_of_a_request_hides_another_request(front: Gateway, line: str) -
     arrived = front.send("GET", "/acme/vision/tracking/version?x=1", line)
     if isinstance(arrived, Arrived):
         assert (arrived.method, arrived.target) == ("GET", "/version?x=1")
-        assert arrived.grant.view is Kind.PUBLIC
+        assert arrived.grant.view is View.PUBLIC
 
 
 @pytest.mark.parametrize("root", ["", "/acme/vision/tracking"])

@@ -11,7 +11,7 @@ from extauthz.edge.scope import (
     Page,
     Redirect,
     Scope,
-    View,
+    Tracking,
     _readings,
     is_project_path,
     scope_of,
@@ -52,13 +52,13 @@ def is_shadowed(project: str) -> bool:
 def test_a_project_and_a_route_are_told_apart(project: str, route: str) -> None:
     assume(not is_shadowed(project))
     scope = scope_of(f"/{project}/tracking{route}")
-    assert isinstance(scope, View)
+    assert isinstance(scope, Tracking)
     assert scope.project is not None
     assert f"/{scope.project}/tracking{scope.path}" == f"/{project}/tracking{route}"
     # Only an earlier `/tracking` that makes sense as well may win over the one meant.
     assert len(scope.project) <= len(project)
     if "/tracking" not in f"/{project}":
-        assert scope == View(project, route)
+        assert scope == Tracking(project, route)
 
 
 @given(projects, routes, files)
@@ -67,20 +67,20 @@ def test_nothing_appended_moves_the_split(project: str, route: str, appended: st
     artifact = "/api/2.0/mlflow-artifacts/artifacts/x"
     path = f"/{project}/tracking{artifact}/tracking{route}/{appended}"
     try:
-        assert scope_of(path) == View(project, path.removeprefix(f"/{project}/tracking"))
+        assert scope_of(path) == Tracking(project, path.removeprefix(f"/{project}/tracking"))
     except BadRequest:
         assert "//" in path
 
 
 @given(routes)
 def test_a_route_alone_is_the_global_view(route: str) -> None:
-    assert scope_of(route) == View(None, route)
+    assert scope_of(route) == Tracking(None, route)
 
 
 @given(st.one_of(st.text(), st.text("/tracking%2eauth.;\\~é\x00 ", max_size=40)))
 def test_any_text_is_a_scope_or_a_refusal(text: str) -> None:
     scope = parse(f"/{text}")
-    if isinstance(scope, View):
+    if isinstance(scope, Tracking):
         assert is_mlflow(scope.path)
         assert f"/{text}".endswith(scope.path)
         assert scope.project is None or is_project_path(scope.project)
@@ -89,7 +89,7 @@ def test_any_text_is_a_scope_or_a_refusal(text: str) -> None:
 @given(st.one_of(projects, routes.map(lambda route: route.strip("/"))))
 def test_one_decoding_of_a_served_path_neither_moves_nor_hides_a_segment(path: str) -> None:
     scope = parse(f"/{path}/tracking/")
-    if isinstance(scope, View):
+    if isinstance(scope, Tracking):
         decoded = unquote(scope.path)
         assert decoded.count("/") == scope.path.count("/")
         assert not re.search(r"/\.{1,2}(/|$)", decoded)
@@ -105,35 +105,35 @@ def parse(path: str, prefix: str = "") -> Scope | None:
 @pytest.mark.parametrize(
     ("path", "scope"),
     [
-        ("/", View(None, "/")),
-        ("/health", View(None, "/health")),
+        ("/", Tracking(None, "/")),
+        ("/health", Tracking(None, "/health")),
         ("/a/b/tracking", Redirect("/a/b/tracking/")),
-        ("/a/b/tracking/", View("a/b", "/")),
-        ("/a/b/c/tracking/graphql", View("a/b/c", "/graphql")),
-        ("/extauthz/v1/view", View(None, "/extauthz/v1/view")),
-        ("/a/b/tracking/extauthz/v1/view", View("a/b", "/extauthz/v1/view")),
-        ("/extauthz/v1/view/tracking/", View("extauthz/v1/view", "/")),
+        ("/a/b/tracking/", Tracking("a/b", "/")),
+        ("/a/b/c/tracking/graphql", Tracking("a/b/c", "/graphql")),
+        ("/extauthz/v1/view", Tracking(None, "/extauthz/v1/view")),
+        ("/a/b/tracking/extauthz/v1/view", Tracking("a/b", "/extauthz/v1/view")),
+        ("/extauthz/v1/view/tracking/", Tracking("extauthz/v1/view", "/")),
         ("/a/b/tracking/auth", Page("a/b")),
         ("/a/b/tracking/auth/", Page("a/b")),
         ("/a/b/tracking/auth/login", Page("a/b", "login")),
         ("/auth", Page(None)),
         ("/auth/logout", Page(None, "logout")),
         ("/auth/p/42", Page(None, "p/42")),
-        ("/tracking/tracking/tracking/", View("tracking/tracking", "/")),
-        ("/a/tracking/tracking/health", View("a/tracking", "/health")),
-        ("/a/b/tracking/tracking/", View("a/b/tracking", "/")),
-        ("/tracking/b/tracking/version", View("tracking/b", "/version")),
-        ("/health/version/tracking/", View("health/version", "/")),
-        ("/v1/graphql/tracking/v1/traces", View("v1/graphql", "/v1/traces")),
-        ("/auth/x/tracking/", View("auth/x", "/")),
-        ("/api/2.0/a/b/tracking/health", View(None, "/api/2.0/a/b/tracking/health")),
+        ("/tracking/tracking/tracking/", Tracking("tracking/tracking", "/")),
+        ("/a/tracking/tracking/health", Tracking("a/tracking", "/health")),
+        ("/a/b/tracking/tracking/", Tracking("a/b/tracking", "/")),
+        ("/tracking/b/tracking/version", Tracking("tracking/b", "/version")),
+        ("/health/version/tracking/", Tracking("health/version", "/")),
+        ("/v1/graphql/tracking/v1/traces", Tracking("v1/graphql", "/v1/traces")),
+        ("/auth/x/tracking/", Tracking("auth/x", "/")),
+        ("/api/2.0/a/b/tracking/health", Tracking(None, "/api/2.0/a/b/tracking/health")),
         (
             "/a/b/tracking/api/2.0/mlflow-artifacts/artifacts/1/x/tracking/api/2.0/y",
-            View("a/b", "/api/2.0/mlflow-artifacts/artifacts/1/x/tracking/api/2.0/y"),
+            Tracking("a/b", "/api/2.0/mlflow-artifacts/artifacts/1/x/tracking/api/2.0/y"),
         ),
         (
             "/a/b/tracking/api/2.0/mlflow-artifacts/artifacts/1/100%25%20%C3%A9%3B%23%3F",
-            View("a/b", "/api/2.0/mlflow-artifacts/artifacts/1/100%25%20%C3%A9%3B%23%3F"),
+            Tracking("a/b", "/api/2.0/mlflow-artifacts/artifacts/1/100%25%20%C3%A9%3B%23%3F"),
         ),
     ],
 )
@@ -156,7 +156,7 @@ def test_known_paths(path: str, scope: Scope) -> None:
 def test_whatever_gitlab_lets_a_project_be_called_can_be_reached(project: str) -> None:
     """GitLab: a project has up to 20 groups above it, and 255 characters to a name."""
     assert is_project_path(project)
-    assert scope_of(f"/{project}/tracking/") == View(project, "/")
+    assert scope_of(f"/{project}/tracking/") == Tracking(project, "/")
 
 
 @pytest.mark.parametrize("project", ["a/b", "tracking/b", "a/tracking/tracking"])
@@ -164,7 +164,7 @@ def test_the_depth_of_a_file_and_its_name_do_not_move_the_split(project: str) ->
     """Who names a file chooses all that follows, and may write another project there."""
     deep = "/api/2.0/mlflow-artifacts/artifacts" + "/x" * 30
     for path in (deep, f"{deep}/tracking/health", f"{deep}/c/d/tracking/api/2.0/y/tracking/"):
-        assert scope_of(f"/{project}/tracking{path}") == View(project, path)
+        assert scope_of(f"/{project}/tracking{path}") == Tracking(project, path)
 
 
 @pytest.mark.parametrize("length", [8192, 8193])
@@ -262,10 +262,10 @@ def test_what_two_servers_could_read_in_two_ways_is_refused(path: str) -> None:
     ("path", "scope"),
     [
         ("/mlflow", Redirect("/mlflow/")),
-        ("/mlflow/", View(None, "/")),
+        ("/mlflow/", Tracking(None, "/")),
         ("/mlflow/a/b/tracking", Redirect("/mlflow/a/b/tracking/")),
-        ("/mlflow/a/b/tracking/health", View("a/b", "/health")),
-        ("/mlflow/mlflow/b/tracking/", View("mlflow/b", "/")),
+        ("/mlflow/a/b/tracking/health", Tracking("a/b", "/health")),
+        ("/mlflow/mlflow/b/tracking/", Tracking("mlflow/b", "/")),
     ],
 )
 def test_a_public_path_is_removed_before_parsing(path: str, scope: Scope) -> None:
