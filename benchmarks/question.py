@@ -6,7 +6,7 @@ from pathlib import Path
 from extauthz._pb.external_auth_pb2 import CheckRequest
 from extauthz.edge.answers import Deny, encode
 from extauthz.edge.envoy_options import EnvoyOptions
-from extauthz.edge.errors import NotFound
+from extauthz.edge.refusals import NotFound
 from tests.servers.authz import authz
 from tests.servers.envoy import envoy
 from tests.servers.ports import free_port

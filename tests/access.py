@@ -15,7 +15,6 @@ from extauthz.edge.access import AccessControl, GlobalAccess, ProjectAccess
 from extauthz.edge.access_cache import Lifetimes, Result
 from extauthz.edge.breaker import Breaker
 from extauthz.edge.credentials import Credential, Kind
-from extauthz.edge.errors import Unavailable
 from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.in_session import Looked, taken_apart
@@ -23,6 +22,7 @@ from extauthz.edge.mlflow import OwnedProjects
 from extauthz.edge.operations import Called, Operation
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import Asker
+from extauthz.edge.refusals import Unavailable
 from extauthz.edge.upstream import Upstream, open_session
 from extauthz.grant import HEADER, GrantKey, GrantSigner, GrantVerifier, View
 from tests.acme import PATH

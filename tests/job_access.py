@@ -12,12 +12,12 @@ from pydantic import SecretStr
 from extauthz.edge.access import ProjectAccess
 from extauthz.edge.access_cache import Lifetimes
 from extauthz.edge.credentials import Credential, Kind
-from extauthz.edge.errors import Refusal
 from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.job_access import JobAccess
 from extauthz.edge.jwks import SigningKeys
 from extauthz.edge.policy import Policy
+from extauthz.edge.refusals import Refusal
 from tests.access import SECRET, Clock, settled
 from tests.acme import PATH
 from tests.gitlab import GitLab

@@ -17,7 +17,6 @@ from pydantic import SecretStr
 from extauthz.edge.access import AccessControl, ProjectAccess
 from extauthz.edge.access_cache import Lifetimes
 from extauthz.edge.credentials import SESSION_COOKIE, Credential, Kind
-from extauthz.edge.errors import Refusal
 from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.gitlab_access import GitLabAccess
@@ -29,6 +28,7 @@ from extauthz.edge.oidc import Client, Oidc
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import User
 from extauthz.edge.redis_store import RedisStore
+from extauthz.edge.refusals import Refusal
 from extauthz.edge.seal import Seal
 from extauthz.edge.session import Session, Tokens
 from extauthz.edge.session_store import CookieStore, SessionStore

@@ -5,7 +5,7 @@ from typing import Final
 from extauthz.doctor.deployment import Deployment, Probes
 from extauthz.doctor.finding import Verdict, failed, passed, untested
 from extauthz.doctor.projects import at_paths_with
-from extauthz.edge.errors import NotFound, Refusal
+from extauthz.edge.refusals import NotFound, Refusal
 from extauthz.edge.routes import PREFIXES
 from extauthz.edge.scope import Tracking, scope_of
 

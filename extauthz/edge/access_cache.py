@@ -11,9 +11,9 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from extauthz.edge.cache import Cache
 from extauthz.edge.callers import Caller, Callers
-from extauthz.edge.errors import NotFound, Refusal
 from extauthz.edge.flights import MOST, Flights, landed
 from extauthz.edge.outage import Busy, Outage, Throttled, Unreachable
+from extauthz.edge.refusals import NotFound, Refusal
 
 A = TypeVar("A")
 Clock = Callable[[], float]

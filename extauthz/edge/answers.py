@@ -19,13 +19,13 @@ from extauthz._pb.external_auth_pb2 import (
     OkHttpResponse,
     Status,
 )
-from extauthz.edge.errors import (
+from extauthz.edge.page import Link, refusal_page, refusal_policy
+from extauthz.edge.refusals import (
     Refusal,
     TooManyAttempts,
     Unauthenticated,
     Unavailable,
 )
-from extauthz.edge.page import Link, refusal_page, refusal_policy
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Final
 
 from extauthz.edge.cache import Cache
-from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated
 from extauthz.edge.flights import fresh
 from extauthz.edge.outage import Throttled
+from extauthz.edge.refusals import Forbidden, NotFound, Refusal, Unauthenticated
 
 SECONDS_REFUSED: Final = 30.0
 SECONDS_ABSENT: Final = 15.0

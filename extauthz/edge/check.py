@@ -22,17 +22,17 @@ from extauthz.edge.csrf import (
     refuse_unexplained,
     refuse_unnamed,
 )
-from extauthz.edge.errors import (
+from extauthz.edge.in_session import Answered, Looked, taken_apart
+from extauthz.edge.login import Login
+from extauthz.edge.mint import Mint
+from extauthz.edge.record import Record
+from extauthz.edge.refusals import (
     BadRequest,
     MethodNotAllowed,
     Refusal,
     TooManyAttempts,
     Unavailable,
 )
-from extauthz.edge.in_session import Answered, Looked, taken_apart
-from extauthz.edge.login import Login
-from extauthz.edge.mint import Mint
-from extauthz.edge.record import Record
 from extauthz.edge.request import Request
 from extauthz.edge.routes import is_public
 from extauthz.edge.scope import Page, Redirect, Scope, Tracking, scope_of

@@ -14,8 +14,8 @@ from typing import Final
 from pydantic import SecretStr
 
 from extauthz.edge.cookies import expired, values_of
-from extauthz.edge.errors import BadRequest, Unauthenticated
 from extauthz.edge.job_tokens import is_job_token
+from extauthz.edge.refusals import BadRequest, Unauthenticated
 from extauthz.edge.site import Site
 
 # Visible ASCII: a space would be ignored by GitLab, and give one token many names here.

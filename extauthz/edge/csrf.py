@@ -10,7 +10,7 @@ from typing import Final
 
 from extauthz.edge.cookies import expired
 from extauthz.edge.credentials import Credential, Kind
-from extauthz.edge.errors import BadRequest, Forbidden
+from extauthz.edge.refusals import BadRequest, Forbidden
 from extauthz.edge.request import Request
 from extauthz.edge.site import Site
 

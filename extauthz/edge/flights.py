@@ -7,8 +7,8 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from extauthz.edge.errors import Refusal, Unavailable
 from extauthz.edge.outage import Busy
+from extauthz.edge.refusals import Refusal, Unavailable
 
 MOST: Final = 1_000
 _CLOSING: Final = "This server is shutting down. Try again in a moment."

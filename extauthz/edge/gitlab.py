@@ -9,12 +9,12 @@ from http import HTTPStatus
 from typing import Final
 
 from extauthz.edge import gitlab_answers as answers
-from extauthz.edge.errors import NotFound
 from extauthz.edge.gitlab_answers import Page, unreadable
 from extauthz.edge.gitlab_api import GitLabApi, refusal_of
 from extauthz.edge.operations import Operation
 from extauthz.edge.policy import absent
 from extauthz.edge.provider import Asker, Project, Reach, User
+from extauthz.edge.refusals import NotFound
 from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Answer, Upstream
 

@@ -5,10 +5,10 @@ from typing import TypeAlias, TypeVar
 
 from extauthz.edge.access import AccessControl, Directory, GlobalAccess, ProjectAccess
 from extauthz.edge.credentials import Credential, Kind
-from extauthz.edge.errors import Forbidden, Refusal, Unauthenticated
 from extauthz.edge.flights import fresh
 from extauthz.edge.in_session import Answered, InSession, Looked
 from extauthz.edge.job_access import JobAccess
+from extauthz.edge.refusals import Forbidden, Refusal, Unauthenticated
 from extauthz.edge.sessions import Held, Sessions
 
 A = TypeVar("A", ProjectAccess, GlobalAccess, Directory)

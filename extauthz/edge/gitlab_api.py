@@ -5,11 +5,11 @@ from typing import Final
 from urllib.parse import quote
 
 from extauthz.edge import gitlab_answers as answers
-from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from extauthz.edge.gitlab_answers import Page, unreadable
 from extauthz.edge.operations import Operation
 from extauthz.edge.policy import absent
 from extauthz.edge.provider import Asker, Project, User
+from extauthz.edge.refusals import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from extauthz.edge.upstream import Answer, Call, Upstream
 
 _REST: Final = "/api/v4"

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from extauthz.edge.answers import Decision, Deny, Found, ToPages
 from extauthz.edge.cookies import own_name, values_of
 from extauthz.edge.credentials import SESSION_COOKIE, has_token
-from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
 from extauthz.edge.page import Link
+from extauthz.edge.refusals import NotFound, Refusal, Unauthenticated
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Page
 from extauthz.edge.site import Site

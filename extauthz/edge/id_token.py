@@ -7,8 +7,8 @@ from typing import Any, Final
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import ExpiredTokenError, JoseError
 
-from extauthz.edge.errors import Forbidden
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import Forbidden
 
 # GitLab's clock and ours.
 _LEEWAY: Final = 30

@@ -19,12 +19,12 @@ from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes, Observer, 
 from extauthz.edge.cache import Cache
 from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import Credential, Kind
-from extauthz.edge.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.job_claims import HOW_TO, Job, job_of
 from extauthz.edge.jwks import BadToken, SigningKeys
 from extauthz.edge.policy import Policy, Verdict, absent, verdict_on
 from extauthz.edge.provider import Asker, Project, Provider
+from extauthz.edge.refusals import Forbidden, NotFound, Unauthenticated, Unavailable
 from extauthz.grant import Why
 from extauthz.levels import Role, role_of
 

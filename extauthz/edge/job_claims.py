@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from extauthz.edge.errors import Forbidden, Unauthenticated
 from extauthz.edge.job_tokens import is_meant_for
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import Forbidden, Unauthenticated
 from extauthz.levels import Level
 
 # In seconds. Nothing revokes the token when its job ends or its user leaves the project.

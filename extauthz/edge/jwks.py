@@ -16,11 +16,11 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
-from extauthz.edge.errors import Unavailable
 from extauthz.edge.flights import Flights, landed
 from extauthz.edge.gitlab_answers import unreadable
 from extauthz.edge.operations import Operation
 from extauthz.edge.outage import Busy
+from extauthz.edge.refusals import Unavailable
 from extauthz.edge.upstream import Answer, Call, Upstream
 
 LONGEST_TOKEN: Final = 32 * 1024

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from extauthz.edge.answers import Decision, Deny
-from extauthz.edge.errors import NotFound, Refusal
+from extauthz.edge.refusals import NotFound, Refusal
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Page
 

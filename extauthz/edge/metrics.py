@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from extauthz.edge.access_cache import Result
-from extauthz.edge.errors import REASONS
 from extauthz.edge.operations import Called, Operation
 from extauthz.edge.pages import BEGUN, COMPLETED
 from extauthz.edge.record import Outcome, Place, Record
+from extauthz.edge.refusals import REASONS
 from extauthz.edge.sessions import Event
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

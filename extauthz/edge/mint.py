@@ -8,8 +8,8 @@ from urllib.parse import quote
 from cachetools import TTLCache
 
 from extauthz.edge.access import GlobalAccess, ProjectAccess
-from extauthz.edge.errors import TooManyProjects
 from extauthz.edge.flights import fresh
+from extauthz.edge.refusals import TooManyProjects
 from extauthz.edge.settings import Settings
 from extauthz.grant import LIFETIME, Grant, GrantSigner, GrantTooLarge, Links, View, Why
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Any, Final
 
 from extauthz.edge.cache import Cache
-from extauthz.edge.errors import Unavailable
 from extauthz.edge.flights import Flights, landed
 from extauthz.edge.operations import Operation
+from extauthz.edge.refusals import Unavailable
 from extauthz.edge.upstream import Answer, Call, Upstream
 from extauthz.grant import HEADER, Grant, GrantSigner, View
 

@@ -14,13 +14,13 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from pydantic import SecretStr
 
 from extauthz.edge.discovery import Discovery
-from extauthz.edge.errors import Forbidden, Unavailable
 from extauthz.edge.handshake import Handshake
 from extauthz.edge.id_token import mistrusted, user_in
 from extauthz.edge.jwks import BadToken, SigningKeys
 from extauthz.edge.operations import Operation
 from extauthz.edge.outage import Outage
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import Forbidden, Unavailable
 from extauthz.edge.session import Tokens
 from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Answer, Call, Upstream

@@ -9,7 +9,7 @@ Unavailable
             └── Skipped    the breaker is open, so nobody was asked
 """
 
-from extauthz.edge.errors import Unavailable
+from extauthz.edge.refusals import Unavailable
 
 
 class Busy(Unavailable):

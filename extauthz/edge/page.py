@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
-from extauthz.edge.errors import Refusal
 from extauthz.edge.page_style import STYLE, STYLE_DIGEST
+from extauthz.edge.refusals import Refusal
 from extauthz.origins import frame_ancestors
 
 # Nothing is loaded and nothing runs. Chrome holds form-action against redirects too, so a form of

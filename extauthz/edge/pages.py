@@ -20,16 +20,6 @@ from extauthz.edge.address import Address
 from extauthz.edge.answers import PRIVATE
 from extauthz.edge.cookies import own_name, values_of
 from extauthz.edge.credentials import SESSION_COOKIE, Credential, Kind, two_sessions
-from extauthz.edge.errors import (
-    BadRequest,
-    Forbidden,
-    MethodNotAllowed,
-    NotFound,
-    Refusal,
-    TooManyAttempts,
-    Unauthenticated,
-    Unavailable,
-)
 from extauthz.edge.gitlab_login import PROJECT, TARGET, login_address
 from extauthz.edge.handshake import Handshake, Handshakes
 from extauthz.edge.in_session import Looked, taken_apart
@@ -44,6 +34,16 @@ from extauthz.edge.page import (
     signed_out_page,
 )
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import (
+    BadRequest,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    Refusal,
+    TooManyAttempts,
+    Unauthenticated,
+    Unavailable,
+)
 from extauthz.edge.request import client_of
 from extauthz.edge.session import Tokens
 from extauthz.edge.session_store import SessionTooLarge

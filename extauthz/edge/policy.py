@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from extauthz.edge.errors import NotFound
 from extauthz.edge.provider import Project, Reach, Visibility
+from extauthz.edge.refusals import NotFound
 from extauthz.grant import Why
 from extauthz.levels import Role, role_of
 

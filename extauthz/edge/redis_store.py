@@ -22,7 +22,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
-from extauthz.edge.errors import Unavailable
+from extauthz.edge.refusals import Unavailable
 from extauthz.edge.seal import Seal, SealBroken
 from extauthz.edge.session import Session
 

@@ -7,7 +7,7 @@ from typing import Final, Self
 from google.protobuf.message import DecodeError
 
 from extauthz._pb.external_auth_pb2 import AttributeContext, CheckRequest
-from extauthz.edge.errors import BadRequest
+from extauthz.edge.refusals import BadRequest
 
 _CLIENT: Final = "x-envoy-external-address"
 

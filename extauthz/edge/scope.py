@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from extauthz.edge.errors import BadRequest, NotFound
+from extauthz.edge.refusals import BadRequest, NotFound
 from extauthz.edge.routes import ARTIFACT_ROOTS, is_mlflow
 
 LONGEST_PATH: Final = 8192

@@ -20,10 +20,10 @@ from pydantic import SecretStr
 from extauthz.edge.cache import Cache
 from extauthz.edge.cookies import own_cookie
 from extauthz.edge.credentials import SESSION_COOKIE, Credential
-from extauthz.edge.errors import Refusal, Unauthenticated, Unavailable
 from extauthz.edge.flights import Flights, landed
 from extauthz.edge.oidc import LoginRefused
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import Refusal, Unauthenticated, Unavailable
 from extauthz.edge.session import SECONDS_AT_MOST, Session, Tokens
 from extauthz.edge.session_store import SessionStore
 from extauthz.edge.site import Site

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 from extauthz.edge import sharinghub_answers as answers
 from extauthz.edge.credentials import Credential, Kind, token_credential
-from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
 from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.operations import Operation
 from extauthz.edge.policy import absent
 from extauthz.edge.provider import Asker, Project, Reach, User
+from extauthz.edge.refusals import NotFound, Refusal, Unauthenticated
 from extauthz.edge.sharinghub_answers import unreadable
 from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Answer, Call, Upstream

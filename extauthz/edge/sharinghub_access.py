@@ -9,9 +9,9 @@ from extauthz.edge.access import AccessControl, GlobalAccess, ProjectAccess
 from extauthz.edge.access_cache import AccessCache, Clock, Lifetimes, Observer, Unobserved
 from extauthz.edge.callers import Callers
 from extauthz.edge.credentials import VISITOR, Credential, Kind
-from extauthz.edge.errors import Unauthenticated
 from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.provider import Asker
+from extauthz.edge.refusals import Unauthenticated
 from extauthz.edge.sharinghub import SharingHub, sign_in
 
 A = TypeVar("A")

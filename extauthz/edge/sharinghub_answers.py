@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from extauthz.edge.errors import Unauthenticated
 from extauthz.edge.outage import Outage
 from extauthz.edge.provider import Project, Visibility
+from extauthz.edge.refusals import Unauthenticated
 from extauthz.levels import Level
 
 # SharingHub's own levels: guest, read only, contributor, administrator. It says 0 for no access,

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from extauthz.edge.answers import Decision, Deny, Found
 from extauthz.edge.cookies import values_of
 from extauthz.edge.credentials import has_token
-from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
 from extauthz.edge.page import Link
+from extauthz.edge.refusals import NotFound, Refusal, Unauthenticated
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Page
 from extauthz.edge.site import Site

@@ -13,9 +13,9 @@ from typing import Final
 
 from extauthz.edge.cache import Cache
 from extauthz.edge.credentials import Kind
-from extauthz.edge.errors import TooManyAttempts, Unauthenticated
 from extauthz.edge.outage import Throttled
 from extauthz.edge.provider import Asker
+from extauthz.edge.refusals import TooManyAttempts, Unauthenticated
 
 # So many refusals at once, and one more whenever so many seconds have passed.
 MOST_REFUSALS: Final = 20

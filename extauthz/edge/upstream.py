@@ -24,9 +24,9 @@ from aiohttp import (
 from yarl import URL
 
 from extauthz.edge.breaker import Breaker, State
-from extauthz.edge.errors import Unavailable
 from extauthz.edge.operations import Called, Operation
 from extauthz.edge.outage import Busy, Down, Outage, Skipped, Throttled, Unreachable
+from extauthz.edge.refusals import Unavailable
 from extauthz.edge.slots import Line, Slots
 
 # In seconds; waiting for a slot comes on top.

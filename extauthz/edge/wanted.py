@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from extauthz.edge.cookies import own_cookie, own_name, values_of
-from extauthz.edge.errors import Refusal
+from extauthz.edge.refusals import Refusal
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Page, Scope, Tracking, is_project_path, scope_of
 from extauthz.edge.site import Site

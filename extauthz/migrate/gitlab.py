@@ -8,11 +8,11 @@ from typing import Final, TypeVar
 from pydantic import SecretStr
 
 from extauthz.edge.credentials import token_credential
-from extauthz.edge.errors import NotFound, Refusal, Unavailable
 from extauthz.edge.gitlab import GitLab
 from extauthz.edge.operations import Called, Operation
 from extauthz.edge.outage import Throttled
 from extauthz.edge.provider import Asker
+from extauthz.edge.refusals import NotFound, Refusal, Unavailable
 from extauthz.edge.upstream import Upstream, open_session
 from extauthz.migrate.errors import Failed
 from extauthz.migrate.projects import Project

@@ -179,16 +179,16 @@ def test_code_that_changes_is_what_answers_next(tmp_path: Path) -> None:
                 return ""
 
         assert "edited" not in refusal() + refusal(x_y="1") + refusal(port="mlflow-port")
-        edit("edge/errors.py", '"UNAUTHENTICATED"', '"EDITED_EDGE"')
+        edit("edge/refusals.py", '"UNAUTHENTICATED"', '"EDITED_EDGE"')
         eventually(lambda: "EDITED_EDGE" in refusal())
         edit("edge/envoy_replies.py", "malformed, ambiguous or too slow", "edited envoy")
         eventually(lambda: "edited envoy" in refusal(x_y="1"))
         edit("plugin/gate.py", "carries no grant", "has an edited plugin")
         eventually(lambda: "edited plugin" in refusal(port="mlflow-port"))
 
-        edit("edge/errors.py", "class Refusal", "a syntax error")
+        edit("edge/refusals.py", "class Refusal", "a syntax error")
         running.until("edge has ended with exit code 1; it starts again when its code changes")
-        edit("edge/errors.py", "a syntax error", "class Refusal")
+        edit("edge/refusals.py", "a syntax error", "class Refusal")
         eventually(lambda: "EDITED_EDGE" in refusal())
 
 

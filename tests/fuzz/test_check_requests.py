@@ -25,7 +25,7 @@ from envoy_data_plane.envoy.service.auth.v3 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extauthz.edge.errors import BadRequest
+from extauthz.edge.refusals import BadRequest
 from extauthz.edge.request import Request
 from extauthz.grant import View
 from extauthz.levels import Role

@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 
-from extauthz.edge.errors import Forbidden, Unauthenticated, Unavailable
 from extauthz.edge.id_token import user_in
 from extauthz.edge.job_claims import LEEWAY, OLDEST, job_of
 from extauthz.edge.job_tokens import is_job_token
 from extauthz.edge.jwks import BadToken, SigningKeys
+from extauthz.edge.refusals import Forbidden, Unauthenticated, Unavailable
 from extauthz.edge.upstream import Upstream, open_session
 from tests.access import Calls
 from tests.fuzz import jose

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import Forbidden, NotFound, Refusal, Unauthenticated
 from extauthz.grant import Why
 from extauthz.levels import Role
 from tests.access import World, asked, credential, deciding

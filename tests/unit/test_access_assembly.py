@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from extauthz.edge.assembly import open_access
-from extauthz.edge.errors import NotFound, Unauthenticated
+from extauthz.edge.refusals import NotFound, Unauthenticated
 from extauthz.edge.settings import Settings
 from extauthz.grant import GrantSigner, Why
 from tests.access import INSTANCE, KEY, SECRET, Calls, MLflow, credential, decided

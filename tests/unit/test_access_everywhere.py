@@ -6,11 +6,11 @@ import pytest
 from aiohttp import web
 
 from extauthz.edge.access import GlobalAccess
-from extauthz.edge.errors import Forbidden, Unauthenticated, Unavailable
 from extauthz.edge.gitlab import BATCH
 from extauthz.edge.outage import Throttled
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import Forbidden, Unauthenticated, Unavailable
 from extauthz.edge.slots import Line
 from tests.access import World, asked, credential, deciding
 from tests.gitlab import DEVELOPER, GUEST, GitLab

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extauthz.edge.errors import NotFound, Unauthenticated, Unavailable
+from extauthz.edge.refusals import NotFound, Unauthenticated, Unavailable
 from extauthz.grant import Why
 from extauthz.levels import Role
 from tests.access import credential, deciding

@@ -12,7 +12,7 @@ from extauthz.edge.access import ProjectAccess
 from extauthz.edge.answers import Deny, encode
 from extauthz.edge.assembly import open_access
 from extauthz.edge.credentials import VISITOR, Credential, Kind
-from extauthz.edge.errors import (
+from extauthz.edge.refusals import (
     Forbidden,
     NotFound,
     TooManyAttempts,

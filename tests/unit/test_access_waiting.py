@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from extauthz.edge.errors import NotFound, Unauthenticated, Unavailable
 from extauthz.edge.outage import Busy
+from extauthz.edge.refusals import NotFound, Unauthenticated, Unavailable
 from extauthz.edge.slots import Line
 from extauthz.grant import Why
 from extauthz.levels import Role

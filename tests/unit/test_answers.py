@@ -9,27 +9,27 @@ from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extauthz.edge import errors
+from extauthz.edge import refusals
 from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, ToPages, encode
 from extauthz.edge.page import Link
 from extauthz.grant import HEADER
 from extauthz.headers import REMOVED
 
 LEAVES = [
-    errors.BadRequest,
-    errors.Unauthenticated,
-    errors.Forbidden,
-    errors.NotFound,
-    errors.MethodNotAllowed,
-    errors.TooManyProjects,
-    errors.TooManyAttempts,
-    errors.Unavailable,
+    refusals.BadRequest,
+    refusals.Unauthenticated,
+    refusals.Forbidden,
+    refusals.NotFound,
+    refusals.MethodNotAllowed,
+    refusals.TooManyProjects,
+    refusals.TooManyAttempts,
+    refusals.Unavailable,
 ]
-refusals = st.builds(lambda leaf, message: leaf(message), st.sampled_from(LEAVES), st.text())
+denials = st.builds(lambda leaf, message: leaf(message), st.sampled_from(LEAVES), st.text())
 decisions = st.one_of(
     st.builds(Allow, grant=st.text(min_size=1), target=st.text().map("/".__add__)),
     st.builds(ToPages, grant=st.text(min_size=1), target=st.text().map("/".__add__)),
-    st.builds(Deny, refusals, page=st.booleans(), request_id=st.text()),
+    st.builds(Deny, denials, page=st.booleans(), request_id=st.text()),
     st.builds(Moved, st.text().map("/".__add__)),
     st.builds(Found, st.text().map("https://".__add__), st.tuples(st.text())),
 )
@@ -88,7 +88,7 @@ def test_nothing_is_allowed_without_a_grant_and_a_path(decision: Allow) -> None:
 def test_a_denial_cannot_look_like_a_success() -> None:
     """Threats 2 and 3."""
 
-    class Odd(errors.Refusal):
+    class Odd(refusals.Refusal):
         status, code, reason, title = 200, "OK", "odd", "Odd"
 
     with pytest.raises(ValueError, match="3xx, 4xx or 5xx"):
@@ -96,7 +96,7 @@ def test_a_denial_cannot_look_like_a_success() -> None:
 
 
 @pytest.mark.parametrize("leaf", LEAVES)
-def test_a_client_gets_mlflows_json(leaf: type[errors.Refusal]) -> None:
+def test_a_client_gets_mlflows_json(leaf: type[refusals.Refusal]) -> None:
     answer = read(Deny(leaf("what to do")))
     assert answer.denied_response is not None
     assert json.loads(answer.denied_response.body) == {
@@ -106,13 +106,13 @@ def test_a_client_gets_mlflows_json(leaf: type[errors.Refusal]) -> None:
     headers = headers_of(answer)
     assert headers["content-type"] == "application/json"
     assert headers["cache-control"] == "private, no-store"
-    assert ("www-authenticate" in headers) is (leaf is errors.Unauthenticated)
-    assert ("retry-after" in headers) is (leaf in (errors.Unavailable, errors.TooManyAttempts))
+    assert ("www-authenticate" in headers) is (leaf is refusals.Unauthenticated)
+    assert ("retry-after" in headers) is (leaf in (refusals.Unavailable, refusals.TooManyAttempts))
 
 
 def test_a_person_gets_a_page_in_which_nothing_is_markup() -> None:
     evil = "<script>alert(1)</script>"
-    answer = read(Deny(errors.NotFound(evil), page=True, request_id=evil))
+    answer = read(Deny(refusals.NotFound(evil), page=True, request_id=evil))
     assert answer.denied_response is not None
     assert "<script" not in answer.denied_response.body
     headers = headers_of(answer)
@@ -121,17 +121,17 @@ def test_a_person_gets_a_page_in_which_nothing_is_markup() -> None:
 
 
 def test_a_refusal_for_a_person_may_be_shown_in_the_frame_of_some_sites() -> None:
-    hub, refusal = "https://hub.example.com", Deny(errors.Unauthenticated("x"), page=True)
+    hub, refusal = "https://hub.example.com", Deny(refusals.Unauthenticated("x"), page=True)
     alone = headers_of(CheckResponse.parse(encode(refusal)))
     framed = headers_of(CheckResponse.parse(encode(refusal, framed_by=[hub])))
     assert alone["content-security-policy"].endswith("; frame-ancestors 'none'")
     assert framed["content-security-policy"].endswith(f"; frame-ancestors {hub}")
-    for_programs = encode(Deny(errors.Unauthenticated("x")), framed_by=[hub])
+    for_programs = encode(Deny(refusals.Unauthenticated("x")), framed_by=[hub])
     assert "content-security-policy" not in headers_of(CheckResponse.parse(for_programs))
 
 
 def test_unavailable_says_when_to_come_back() -> None:
-    assert headers_of(read(Deny(errors.Unavailable("x", retry_after=17))))["retry-after"] == "17"
+    assert headers_of(read(Deny(refusals.Unavailable("x", retry_after=17))))["retry-after"] == "17"
 
 
 def test_moved_keeps_the_method() -> None:
@@ -149,7 +149,7 @@ def test_moved_keeps_the_method() -> None:
         (Found("/a/"), {"location": "/a/", "cache-control": "private, no-store"}),
         (Found("/a/", ("a=1",)), {"location": "/a/", "cache-control": "private, no-store"}),
         (
-            Deny(errors.Unauthenticated("x")),
+            Deny(refusals.Unauthenticated("x")),
             {
                 "cache-control": "private, no-store",
                 "content-type": "application/json",
@@ -158,7 +158,7 @@ def test_moved_keeps_the_method() -> None:
             },
         ),
         (
-            Deny(errors.NotFound("x", cookies=("a=1",))),
+            Deny(refusals.NotFound("x", cookies=("a=1",))),
             {
                 "cache-control": "private, no-store",
                 "content-type": "application/json",
@@ -187,7 +187,7 @@ def test_a_redirect_shows_nothing(decision: Decision) -> None:
 def test_a_denial_has_a_status_that_denies(status: int, *, possible: bool) -> None:
     """Threats 2 and 3; beyond 599 Envoy knows no status."""
 
-    class Odd(errors.Refusal):
+    class Odd(refusals.Refusal):
         code, reason, title = "ODD", "odd", "Odd"
 
     refusal = Odd("x")
@@ -200,7 +200,7 @@ def test_a_denial_has_a_status_that_denies(status: int, *, possible: bool) -> No
 
 
 def test_a_page_names_the_request_that_the_log_names() -> None:
-    answer = read(Deny(errors.Unavailable("x"), page=True, request_id="7f-17"))
+    answer = read(Deny(refusals.Unavailable("x"), page=True, request_id="7f-17"))
     assert answer.denied_response is not None
     assert "7f-17" in answer.denied_response.body
 
@@ -219,7 +219,7 @@ def test_a_browser_is_sent_elsewhere_and_keeps_each_cookie() -> None:
 
 def test_a_page_shows_the_way_on_and_nothing_of_it_is_markup() -> None:
     link = Link("<b>in</b>", 'https://hub.example.com/?a="><script>&b')
-    answer = read(Deny(errors.Unauthenticated("x"), page=True, link=link))
+    answer = read(Deny(refusals.Unauthenticated("x"), page=True, link=link))
     assert answer.denied_response is not None
     body = answer.denied_response.body
     assert '<a href="https://hub.example.com/?a=&quot;&gt;&lt;script&gt;&amp;b" ' in body

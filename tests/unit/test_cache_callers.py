@@ -1,8 +1,8 @@
 import pytest
 
 from extauthz.edge.callers import Callers
-from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from extauthz.edge.outage import Throttled
+from extauthz.edge.refusals import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from tests.access import Clock
 
 ANN, BOB = b"ann", b"bob"

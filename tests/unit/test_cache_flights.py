@@ -5,9 +5,9 @@ import weakref
 import pytest
 from structlog.testing import capture_logs
 
-from extauthz.edge.errors import NotFound, Refusal, Unavailable
 from extauthz.edge.flights import Flights, fresh, landed
 from extauthz.edge.outage import Busy
+from extauthz.edge.refusals import NotFound, Refusal, Unavailable
 
 
 class Oracle:

@@ -6,7 +6,13 @@ import json
 import pytest
 
 from extauthz.edge.access import GlobalAccess
-from extauthz.edge.errors import Forbidden, NotFound, TooManyProjects, Unauthenticated, Unavailable
+from extauthz.edge.refusals import (
+    Forbidden,
+    NotFound,
+    TooManyProjects,
+    Unauthenticated,
+    Unavailable,
+)
 from extauthz.grant import HEADER, Grant, View, Why
 from extauthz.levels import Role
 from tests.checker import (

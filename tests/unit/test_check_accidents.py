@@ -5,8 +5,8 @@ import asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from extauthz.edge.errors import NotFound, Unauthenticated, Unavailable
 from extauthz.edge.in_session import InSession
+from extauthz.edge.refusals import NotFound, Unauthenticated, Unavailable
 from extauthz.grant import HEADER, View
 from tests.checker import (
     EVERYTHING,

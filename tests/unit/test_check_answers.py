@@ -10,11 +10,11 @@ from structlog.testing import capture_logs
 from extauthz.edge.access import GlobalAccess
 from extauthz.edge.check import DEADLINE, Checker
 from extauthz.edge.credentials import Credential, Kind, gitlab_credential
-from extauthz.edge.errors import TooManyProjects
 from extauthz.edge.in_session import InSession
 from extauthz.edge.login import NoLogin
 from extauthz.edge.mint import Mint
 from extauthz.edge.record import Outcome, Place, Record
+from extauthz.edge.refusals import TooManyProjects
 from extauthz.edge.site import Site
 from extauthz.grant import GrantSigner
 from tests.checker import (

@@ -2,8 +2,8 @@
 
 import pytest
 
-from extauthz.edge.errors import NotFound, Unauthenticated, Unavailable
 from extauthz.edge.in_session import InSession
+from extauthz.edge.refusals import NotFound, Unauthenticated, Unavailable
 from extauthz.grant import View
 from tests.checker import (
     READER,

@@ -12,7 +12,7 @@ from extauthz.edge.credentials import (
     has_token,
     sharinghub_credential,
 )
-from extauthz.edge.errors import BadRequest, Unauthenticated
+from extauthz.edge.refusals import BadRequest, Unauthenticated
 from extauthz.edge.site import Site
 
 SITE = Site.of("https://mlflow.example.org")

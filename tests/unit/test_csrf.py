@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from extauthz.edge.cookies import expired
 from extauthz.edge.credentials import VISITOR, Credential, Kind
 from extauthz.edge.csrf import refuse_foreign, refuse_header_cookies, refuse_unexplained
-from extauthz.edge.errors import BadRequest, Forbidden, Refusal
+from extauthz.edge.refusals import BadRequest, Forbidden, Refusal
 from extauthz.edge.request import Request
 from extauthz.edge.site import Site
 

@@ -8,8 +8,8 @@ import structlog
 
 from extauthz.edge.answers import Allow, Decision, Deny, Found, Moved, ToPages
 from extauthz.edge.decision_log import DecisionLog
-from extauthz.edge.errors import NotFound, TooManyAttempts, Unavailable
 from extauthz.edge.record import Record
+from extauthz.edge.refusals import NotFound, TooManyAttempts, Unavailable
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Redirect, scope_of
 from extauthz.edge.settings import Settings, SettingsError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from extauthz.edge.errors import Unauthenticated
+from extauthz.edge.refusals import Unauthenticated
 from tests.access import deciding
 from tests.gitlab import DEVELOPER, GitLab
 

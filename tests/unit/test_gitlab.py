@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.outage import Down, Outage, Throttled
 from extauthz.edge.provider import Project, Visibility
+from extauthz.edge.refusals import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from tests.access import asked, asker
 from tests.acme import PATH
 from tests.gitlab import DEVELOPER, MAINTAINER, OWNER, REPORTER, GitLab

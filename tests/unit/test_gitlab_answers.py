@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extauthz.edge import gitlab_answers as answers
-from extauthz.edge.errors import Forbidden, NotFound, Refusal, Unauthenticated
 from extauthz.edge.gitlab_api import refusal_of
 from extauthz.edge.outage import Outage
 from extauthz.edge.provider import Project, Reach, Visibility
+from extauthz.edge.refusals import Forbidden, NotFound, Refusal, Unauthenticated
 from extauthz.edge.upstream import Answer
 
 ASKED = "https://gitlab.example.org/git/api/v4/projects/acme%2Fvision"

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from extauthz.edge.errors import Unauthenticated
 from extauthz.edge.gitlab import BATCH
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.outage import Down, Outage
+from extauthz.edge.refusals import Unauthenticated
 from tests.access import asked, asker
 from tests.acme import PATH
 from tests.gitlab import DEVELOPER, GUEST, OWNER, REPORTER, GitLab

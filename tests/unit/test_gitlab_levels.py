@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from extauthz.edge.errors import NotFound
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.outage import Outage
+from extauthz.edge.refusals import NotFound
 from tests.access import asked, asker
 from tests.acme import PATH
 from tests.gitlab import (

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from extauthz.edge.errors import Unauthenticated
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.operations import Operation
+from extauthz.edge.refusals import Unauthenticated
 from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Call
 from tests.access import asked, asker

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from extauthz.edge.answers import Decision, Deny, Found, ToPages
-from extauthz.edge.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from extauthz.edge.gitlab_login import GitLabLogin
+from extauthz.edge.refusals import Forbidden, NotFound, Unauthenticated, Unavailable
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Page
 from extauthz.edge.site import Site

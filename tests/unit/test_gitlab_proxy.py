@@ -6,9 +6,9 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from extauthz.edge.errors import Unauthenticated
 from extauthz.edge.gitlab import GitLab as Provider
 from extauthz.edge.outage import Outage
+from extauthz.edge.refusals import Unauthenticated
 from extauthz.edge.upstream import Upstream, open_session
 from tests.access import Calls, asker
 from tests.gitlab import OWNER, GitLab

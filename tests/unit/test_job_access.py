@@ -5,9 +5,9 @@ from pydantic import SecretStr
 
 from extauthz.edge.access import ProjectAccess
 from extauthz.edge.credentials import Credential, Kind
-from extauthz.edge.errors import Forbidden, NotFound, Unauthenticated
 from extauthz.edge.policy import Policy
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import Forbidden, NotFound, Unauthenticated
 from extauthz.grant import Why
 from extauthz.levels import Role
 from tests.access import asked

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from extauthz.edge.errors import Unavailable
+from extauthz.edge.refusals import Unavailable
 from extauthz.grant import Why
 from extauthz.levels import Role
 from tests.access import asked

@@ -2,7 +2,7 @@
 
 import pytest
 
-from extauthz.edge.errors import Unauthenticated, Unavailable
+from extauthz.edge.refusals import Unauthenticated, Unavailable
 from extauthz.grant import Why
 from extauthz.levels import Role
 from tests.acme import PATH, acme

@@ -3,8 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from extauthz.edge.errors import NotFound, Unavailable
 from extauthz.edge.outage import Throttled
+from extauthz.edge.refusals import NotFound, Unavailable
 from extauthz.levels import Role
 from tests.access import asked
 from tests.acme import OTHER, PATH, acme

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extauthz.edge.errors import Forbidden, Refusal, Unauthenticated
 from extauthz.edge.job_claims import Job, job_of
 from extauthz.edge.job_tokens import is_job_token
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import Forbidden, Refusal, Unauthenticated
 from tests.gitlab import DEVELOPER, GitLab
 
 AUDIENCE = "https://mlflow.example.org"

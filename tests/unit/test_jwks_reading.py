@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from joserfc.jwk import RSAKey
 
-from extauthz.edge.errors import Unavailable
 from extauthz.edge.jwks import BadToken
 from extauthz.edge.outage import Busy, Outage, Throttled
+from extauthz.edge.refusals import Unavailable
 from tests.acme import PATH, acme
 from tests.gitlab import DEVELOPER, GitLab
 from tests.jwks import KEYS, publishing, reading, signed

@@ -7,10 +7,10 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from extauthz.edge.access_cache import Result
-from extauthz.edge.errors import REASONS, Refusal
 from extauthz.edge.metrics import Metrics
 from extauthz.edge.operations import Called, Operation
 from extauthz.edge.record import Outcome, Place, Record
+from extauthz.edge.refusals import REASONS, Refusal
 from extauthz.edge.sessions import Event
 from tests.access import Calls, deciding
 from tests.gitlab import DEVELOPER, GitLab

@@ -4,9 +4,9 @@ from typing import ClassVar
 import pytest
 
 from extauthz.edge.access import GlobalAccess, ProjectAccess
-from extauthz.edge.errors import TooManyProjects
 from extauthz.edge.mint import Mint
 from extauthz.edge.provider import User
+from extauthz.edge.refusals import TooManyProjects
 from extauthz.edge.settings import Settings
 from extauthz.grant import Grant, GrantKey, GrantSigner, GrantVerifier, Links, View, Why
 from extauthz.levels import Role

@@ -21,10 +21,10 @@ from pydantic import SecretStr
 from yarl import URL
 
 from extauthz.edge.answers import Deny, Found, ToPages
-from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
 from extauthz.edge.gitlab_login import GitLabLogin, login_address
 from extauthz.edge.handshake import Handshakes
 from extauthz.edge.pages import Pages
+from extauthz.edge.refusals import NotFound, Refusal, Unauthenticated
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Page, scope_of
 from extauthz.edge.seal import Seal

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extauthz.edge import errors
+from extauthz.edge import refusals
 from extauthz.edge.page import (
     SECURITY_POLICY,
     Link,
@@ -73,7 +73,7 @@ class Parsed(HTMLParser):
 
 
 def refused(say: Say) -> str:
-    class Odd(errors.NotFound):
+    class Odd(refusals.NotFound):
         title = say("title")
 
     link = Link(say("text"), say("address"))
@@ -215,17 +215,17 @@ def test_every_text_is_legible_in_light_and_in_dark(scheme: str) -> None:
 
 
 def test_a_refusal_says_what_happened_and_names_the_request() -> None:
-    parsed = Parsed(refusal_page(errors.NotFound("No such project."), request_id="17"))
-    assert parsed.text("h1") == errors.NotFound.title
+    parsed = Parsed(refusal_page(refusals.NotFound("No such project."), request_id="17"))
+    assert parsed.text("h1") == refusals.NotFound.title
     assert "No such project." in parsed.text("p")
     assert "Status 404 · Request 17" in parsed.text("p")
     assert parsed.targets == []
-    assert "Request unknown" in refusal_page(errors.NotFound("x"), request_id="")
+    assert "Request unknown" in refusal_page(refusals.NotFound("x"), request_id="")
 
 
 def test_a_refusal_shows_the_way_on() -> None:
     link = Link("Sign in with GitLab", "/auth/login?to=%2F&x=1")
-    parsed = Parsed(refusal_page(errors.Unauthenticated("x"), request_id="17", link=link))
+    parsed = Parsed(refusal_page(refusals.Unauthenticated("x"), request_id="17", link=link))
     assert parsed.text("a") == "Sign in with GitLab"
     assert parsed.targets == ["/auth/login?to=%2F&x=1"]
     # Out of the frame of another site: no login is shown in one.

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from extauthz.edge.errors import Refusal
 from extauthz.edge.metrics import Metrics
+from extauthz.edge.refusals import Refusal
 from extauthz.edge.settings import Settings
 from extauthz.plugin.metrics import Metrics as PluginMetrics
 

@@ -15,7 +15,7 @@ from envoy_data_plane.envoy.service.auth.v3 import (
     CheckRequest,
 )
 
-from extauthz.edge.errors import BadRequest
+from extauthz.edge.refusals import BadRequest
 from extauthz.edge.request import Request
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from extauthz.edge.errors import BadRequest, NotFound
+from extauthz.edge.refusals import BadRequest, NotFound
 from extauthz.edge.routes import EXACT, PREFIXES, is_mlflow, is_public
 from extauthz.edge.scope import (
     Page,

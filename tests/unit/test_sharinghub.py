@@ -9,10 +9,10 @@ from pydantic import SecretStr
 
 from extauthz.edge.breaker import Breaker
 from extauthz.edge.credentials import VISITOR, Credential, Kind
-from extauthz.edge.errors import NotFound, Unauthenticated
 from extauthz.edge.fingerprints import Fingerprints
 from extauthz.edge.outage import Down, Outage, Throttled
 from extauthz.edge.provider import Asker, User, Visibility
+from extauthz.edge.refusals import NotFound, Unauthenticated
 from extauthz.edge.sharinghub import SharingHub as Provider
 from extauthz.edge.slots import Line
 from extauthz.edge.upstream import Upstream, open_session

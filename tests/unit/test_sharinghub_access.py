@@ -12,7 +12,7 @@ from extauthz.edge.access import GlobalAccess, ProjectAccess
 from extauthz.edge.assembly import open_access
 from extauthz.edge.check import Accesses
 from extauthz.edge.credentials import VISITOR, Credential, Kind
-from extauthz.edge.errors import NotFound, Unauthenticated, Unavailable
+from extauthz.edge.refusals import NotFound, Unauthenticated, Unavailable
 from extauthz.edge.settings import Settings
 from extauthz.grant import GrantSigner, Why
 from extauthz.levels import Role

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extauthz.edge.answers import Decision, Deny, Found
-from extauthz.edge.errors import NotFound, Refusal, Unauthenticated
+from extauthz.edge.refusals import NotFound, Refusal, Unauthenticated
 from extauthz.edge.request import Request
 from extauthz.edge.scope import Page, scope_of
 from extauthz.edge.sharinghub_login import SharingHubLogin

@@ -10,9 +10,9 @@ from extauthz._pb.external_auth_pb2 import AttributeContext, CheckRequest, Check
 from extauthz.edge.access import GlobalAccess, ProjectAccess
 from extauthz.edge.check import Checker
 from extauthz.edge.credentials import Credential, gitlab_credential
-from extauthz.edge.errors import Forbidden, Refusal, TooManyAttempts, Unauthenticated, Unavailable
 from extauthz.edge.login import NoLogin
 from extauthz.edge.mint import Mint
+from extauthz.edge.refusals import Forbidden, Refusal, TooManyAttempts, Unauthenticated, Unavailable
 from extauthz.edge.settings import Settings
 from extauthz.edge.site import Site
 from extauthz.edge.tarpit import MOST_HELD, Tarpit

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from extauthz.edge.credentials import Credential, Kind
-from extauthz.edge.errors import Forbidden, NotFound, TooManyAttempts, Unauthenticated
 from extauthz.edge.outage import Busy, Down, Throttled, Unreachable
 from extauthz.edge.provider import Asker
+from extauthz.edge.refusals import Forbidden, NotFound, TooManyAttempts, Unauthenticated
 from extauthz.edge.throttle import (
     MOST_ADDRESSES,
     MOST_REFUSALS,

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from structlog.testing import capture_logs
 
-from extauthz.edge.errors import Unavailable
 from extauthz.edge.operations import Operation
 from extauthz.edge.outage import Down, Outage, Throttled, Unreachable
+from extauthz.edge.refusals import Unavailable
 from extauthz.edge.upstream import Answer, Call
 from tests.access import TIMEOUT
 from tests.gitlab import GitLab

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 from pydantic import SecretStr
 
-from extauthz.edge.errors import Unauthenticated, Unavailable
+from extauthz.edge.refusals import Unauthenticated, Unavailable
 from tests.access import credential, settled
 from tests.gitlab import GitLab
 from tests.servers.redis import RedisServer

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from extauthz.edge.errors import Unauthenticated
+from extauthz.edge.refusals import Unauthenticated
 from extauthz.edge.session import SECONDS_AT_MOST
 from extauthz.edge.sessions import Held
 from extauthz.levels import Role

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from extauthz.edge.errors import Unavailable
+from extauthz.edge.refusals import Unavailable
 from tests.sessions import DUE, REVOKE, TOKENS, Answer, Deployment, Replica
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from extauthz.edge.errors import Unavailable
+from extauthz.edge.refusals import Unavailable
 from tests.gitlab import GitLab
 from tests.servers.redis import RedisServer, redis_server
 from tests.sessions import Deployment

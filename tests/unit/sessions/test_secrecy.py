@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from extauthz.edge.errors import Unauthenticated, Unavailable
+from extauthz.edge.refusals import Unauthenticated, Unavailable
 from extauthz.edge.seal import Seal
 from tests.servers.redis import RedisServer
 from tests.sessions import DUE, ENDED, SEAL, TOKENS, Deployment, Replica, held_after
