@@ -65,12 +65,14 @@ class Part:
     def freeze(self) -> None:
         """Let it hold all it has, and do nothing."""
         for process in self._tree():
-            process.suspend()
+            with suppress(psutil.NoSuchProcess):  # one of PostgreSQL's that came and went
+                process.suspend()
 
     def thaw(self) -> None:
         """Let it go on; without effect on what runs."""
         for process in self._tree():
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def restart(self, **changed: str) -> None:
         """Stop it and start it again, with other settings where they are given."""

@@ -5,8 +5,10 @@ tested once more with PostgreSQL and S3.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import AbstractContextManager, ExitStack
+from functools import cache, partial
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,7 @@ EVERY_STORE = frozenset(
     }
 )
 measured = partial(mlflow, measured=True)
+Kind = Callable[[Path], AbstractContextManager[MLflow]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -49,12 +52,18 @@ def _is_another_address_in_the_net(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[MLflow]:
-    kind = getattr(request, "param", measured)
-    with kind(tmp_path_factory.mktemp("mlflow")) as running:
-        yield running
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Kind], MLflow]]:
+    """Return what starts one of each kind, once.
+
+    A fixture with parameters would be taken down each time that another one is asked for.
+    """
+    with ExitStack() as stack:
+        yield cache(lambda kind: stack.enter_context(kind(tmp_path_factory.mktemp("mlflow"))))
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest, running: Callable[[Kind], MLflow]) -> MLflow:
+    return running(getattr(request, "param", measured))
 
 
 @pytest.fixture(scope="session")
