@@ -109,7 +109,9 @@ def test_clients_that_leave_while_they_are_judged_leave_nothing_behind(project: 
             eventually(lambda: len(stack.gitlab.calls()) > before, wanted=True)
     finally:
         stack.gitlab.heal()
-    eventually(lambda: developer.send("GET", "/").status, 200)
+    # Who is known is served meanwhile; until the edge has noticed, nobody else is.
+    newcomer = project.tenants.project().developer()
+    eventually(lambda: newcomer.send("GET", "/").status, 200)
     eventually(lambda: edge.num_fds() <= files + 16, wanted=True)
     assert edge.memory_info().rss - memory < GROWTH
     assert psutil.pid_exists(stack.envoy.pid)
